@@ -1,0 +1,51 @@
+# Every target does all of its own set-up in .venv. What must be there before: Python >= 3.11 with pip and
+# venv, and make. `make help` lists the targets; `make PYTHON=python3.12 test` picks another Python.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo lab test test-all lint bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.stamp-notebook ## execute the notebook headless; print its report and where the HTML lies
+	@$(BIN)/python notebooks/run_demo.py
+
+lab: $(VENV)/.stamp-lab ## open the notebook in JupyterLab
+	$(BIN)/python -m jupyterlab notebooks/01_scatter_gather.ipynb
+
+test: $(VENV)/.stamp-test ## run the tests, but not the slow ones
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-all: $(VENV)/.stamp-test ## run every test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.stamp-lint ## check format, rules and types
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy --strict
+
+bench: $(VENV)/.stamp-test ## measure against ProcessPoolExecutor on this machine
+	$(BIN)/python -m tests.benchmarks.main_job $(ARGS)
+
+clean: ## remove .venv and everything else that was built here
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find jupyter_dsage tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One stamp for each set of dependencies; a changed pyproject.toml renews it.
+$(VENV)/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "jupyter_dsage needs Python 3.11 or newer, and '$(PYTHON)' is not: install one and run make PYTHON=python3.11 (or newer)." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "'$(PYTHON)' has no venv module: install it (on Debian and Ubuntu the package python3-venv) and run make again." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.stamp-%: pyproject.toml | $(VENV)/.stamp-venv
+	$(PIP) -e '.[$*]'
+	@touch $@
