@@ -1,0 +1,37 @@
+"""What every test has: the mark `needs`, and for tests of real processes the check that nothing is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.leftovers import MARK, PATIENCE, Watch
+from tests.needs import needs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROCESS_TESTS = Path(__file__).parent / "process"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        needs(*mark.args)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test in tests/process/ that leaves a process, thread, descriptor, folder or segment."""
+    if not request.path.is_relative_to(PROCESS_TESTS):
+        yield
+        return
+    watch = Watch()
+    monkeypatch.setenv(MARK, watch.mark)
+    yield
+    left = watch.wait(PATIENCE)
+    if left:
+        watch.clean()
+        lines = "\n  ".join(left)
+        pytest.fail(f"{PATIENCE:g} s after the test this is left:\n  {lines}", pytrace=False)

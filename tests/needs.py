@@ -1,0 +1,47 @@
+"""Parts that a newcomer's machine may lack: skip without them, or fail where they are required.
+
+Call `needs("root")` in a test, or mark it `@pytest.mark.needs("root", "linux")` (the mark is looked at before
+any fixture is set up). DSAGE_REQUIRE is `all` or a comma list of parts: one of these, missing, fails it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
+
+PARTS: dict[str, tuple[str, Callable[[], bool]]] = {
+    "browser": (
+        f"a browser on the PATH ({', '.join(BROWSERS)})",
+        lambda: any(shutil.which(name) for name in BROWSERS),
+    ),
+    "root": ("to run as root", lambda: os.geteuid() == 0),
+    "linux": ("Linux", lambda: sys.platform == "linux"),
+}
+
+
+def required(part: str) -> bool:
+    """Say whether DSAGE_REQUIRE names `part`."""
+    words = {word.strip() for word in os.environ.get("DSAGE_REQUIRE", "").split(",")}
+    return "all" in words or part in words
+
+
+def needs(*parts: str) -> None:
+    """Skip the running test when one of `parts` is missing; fail it when that part is required."""
+    for part in parts:
+        if part not in PARTS:
+            pytest.fail(f"needs({part!r}): the known parts are {', '.join(PARTS)}.", pytrace=False)
+        wish, present = PARTS[part]
+        if present():
+            continue
+        if required(part):
+            pytest.fail(f"This test needs {wish}, and DSAGE_REQUIRE says it must be here.", pytrace=False)
+        pytest.skip(f"needs {wish}")
