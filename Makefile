@@ -17,7 +17,7 @@ demo: $(VENV)/.stamp-notebook ## execute the notebook headless; print its report
 	@$(BIN)/python notebooks/run_demo.py
 
 lab: $(VENV)/.stamp-lab ## open the notebook in JupyterLab
-	$(BIN)/python -m jupyterlab notebooks/01_scatter_gather.ipynb
+	$(BIN)/python -m jupyterlab notebooks/01_scatter_gather.ipynb $(ARGS)
 
 test: $(VENV)/.stamp-test ## run the tests, but not the slow ones
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
