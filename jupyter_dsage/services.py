@@ -59,9 +59,7 @@ class TimeSeries:
             flat = values if isinstance(values, np.ndarray) else [float(value) for value in values]
             self._values = np.array(flat, dtype=np.float64).reshape(-1)
         except TypeError as error:
-            message = (
-                f"A TimeSeries is made from a length or from numbers, and {values!r} is neither: {error}."
-            )
+            message = f"A TimeSeries is made from a length or from numbers, and {values!r} is neither: {error}."
             raise ValueError(message) from error
 
     def __len__(self) -> int:

@@ -1,0 +1,111 @@
+"""A batch as the scheduler sees it: a list of segments, a job table, and what was learned of its jobs."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from jupyter_dsage.core.job_table import JobTable
+from jupyter_dsage.core.states import State
+
+if TYPE_CHECKING:
+    from jupyter_dsage.core.ranges import Run
+
+
+@dataclass(slots=True)
+class Segment:
+    """Consecutive jobs ``[first, stop)`` that were pickled together and call one function."""
+
+    number: int
+    function: str
+    first: int
+    stop: int
+    open: int
+    """Jobs that may still (or again) have to run; at 0 the payload can go."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Jobs submitted together. `served`: seconds of work granted so far, the measure of fairness."""
+
+    number: int
+    name: str
+    retries: int
+    limit: int | None
+    served: float
+    paused: bool = False
+    jobs: JobTable = field(default_factory=JobTable)
+    segments: list[Segment] = field(default_factory=list)
+    firsts: list[int] = field(default_factory=list)
+    """First job of each segment: where bisect looks."""
+    workers: dict[int, int] = field(default_factory=dict)
+    """Worker -> its leases of this batch."""
+    seconds: float | None = None
+    """Mean time of one job, as observed."""
+    largest: int = 1
+    """The largest run of jobs reported on so far."""
+    reports: int = 0
+    losses: dict[int, int] = field(default_factory=dict)
+    """Job -> attempts that ended with the loss of its worker (few, so sparse)."""
+    failures: dict[int, int] = field(default_factory=dict)
+    """Job -> attempts that raised and were retried (sparse)."""
+    round: int = 0
+    reborn: dict[int, int] = field(default_factory=dict)
+    """Job -> the round in which the user retried it: outcomes of earlier leases no longer count."""
+
+    def append(self, segment: int, function: str, count: int) -> Segment:
+        """Add a segment of `count` queued jobs at the end."""
+        first = self.jobs.append(count)
+        made = Segment(segment, function, first, first + count, count)
+        self.segments.append(made)
+        self.firsts.append(first)
+        return made
+
+    def segment_of(self, job: int) -> Segment:
+        """Return the segment that holds a job."""
+        return self.segments[bisect_right(self.firsts, job) - 1]
+
+    def segments_over(self, first: int, stop: int) -> list[tuple[Segment, Run]]:
+        """Return each segment that ``[first, stop)`` touches, with the run inside it."""
+        out: list[tuple[Segment, Run]] = []
+        at = bisect_right(self.firsts, first) - 1
+        while at < len(self.segments) and self.segments[at].first < stop:
+            part = self.segments[at]
+            out.append((part, (max(first, part.first), min(stop, part.stop))))
+            at += 1
+        return out
+
+    def hungry(self) -> bool:
+        """Tell whether a lease may be granted at all (the limit is a question of which worker asks)."""
+        return not self.paused and self.jobs.count(State.QUEUED) > 0
+
+    def admits(self, worker: int) -> bool:
+        """Tell whether the limit lets this worker take a lease: a worker runs one job at a time."""
+        return self.limit is None or worker in self.workers or len(self.workers) < self.limit
+
+    def granted(self, worker: int) -> None:
+        """Note that the worker holds one more lease of this batch."""
+        self.workers[worker] = self.workers.get(worker, 0) + 1
+
+    def released(self, worker: int) -> None:
+        """Note that the worker holds one lease less."""
+        left = self.workers.get(worker, 0) - 1
+        if left > 0:
+            self.workers[worker] = left
+        else:
+            self.workers.pop(worker, None)
+
+    def observe(self, jobs: int, seconds: float) -> None:
+        """Learn from a report: a running mean that follows changes (weight at least one fifth)."""
+        self.reports += 1
+        self.largest = max(self.largest, jobs)
+        mean = seconds / jobs
+        if self.seconds is None:
+            self.seconds = mean
+        else:
+            self.seconds += (mean - self.seconds) * max(0.2, 1 / self.reports)
+
+    def suspect(self, job: int) -> bool:
+        """Tell whether a job was running when a worker was lost: it is leased alone from then on."""
+        return job in self.losses

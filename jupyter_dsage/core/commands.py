@@ -1,0 +1,130 @@
+"""What the scheduler orders: imperatives, carried out by the child's shell, which decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jupyter_dsage.core.ranges import Run
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorker:
+    """Have the engine start a worker under this number."""
+
+    engine: str
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopWorker:
+    """Have an idle worker leave; its exit is then told as `WorkerLost`."""
+
+    engine: str
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class KillWorker:
+    """Kill a worker that did not join in time; its exit is then told as `WorkerLost`."""
+
+    engine: str
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendLease:
+    """Send jobs ``[first, stop)`` of a segment to a worker.
+
+    `with_function`, `with_segment`: the worker does not have that payload yet, so it goes along;
+    `drop`: segments that the worker is to forget.
+    """
+
+    worker: int
+    lease: int
+    batch: int
+    function: str
+    segment: int
+    offset: int
+    """Number of the segment's first job."""
+    first: int
+    stop: int
+    with_function: bool
+    with_segment: bool
+    drop: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecallLease:
+    """Ask for the jobs of this lease, from `first` on, that have not started; `stop` is the lease's end."""
+
+    engine: str
+    worker: int
+    lease: int
+    first: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndJob:
+    """End the running job if it is one of ``[first, stop)`` of this lease: interrupt it, then kill its worker."""
+
+    engine: str
+    worker: int
+    lease: int
+    first: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class TellOutcomes:
+    """Pass the payload of the report now handled on to the batch's client; only `runs` of it count."""
+
+    batch: int
+    runs: tuple[Run, ...]
+    failed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TellLost:
+    """Tell the client that these jobs are lost, and the story."""
+
+    batch: int
+    runs: tuple[Run, ...]
+    story: Any
+
+
+@dataclass(frozen=True, slots=True)
+class TellCancelled:
+    """Tell the client that these jobs were cancelled."""
+
+    batch: int
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TellPool:
+    """Tell the clients which workers there are: it changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropSegment:
+    """Forget a segment's payload: none of its jobs can run again."""
+
+    segment: int
+
+
+Command = (
+    StartWorker
+    | StopWorker
+    | KillWorker
+    | SendLease
+    | RecallLease
+    | EndJob
+    | TellOutcomes
+    | TellLost
+    | TellCancelled
+    | TellPool
+    | DropSegment
+)

@@ -1,0 +1,155 @@
+"""What the scheduler is told: facts, in the past tense. Made by the child's shell, compared with ``==``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jupyter_dsage.core.ranges import Run
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOpened:
+    """An engine is ready to start workers."""
+
+    engine: str
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFailed:
+    """An engine is gone, or cannot start workers; `story` says why, for people."""
+
+    engine: str
+    story: Any
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerJoined:
+    """A worker that was started has said hello and can take leases."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """A worker is gone. `job`: the job on its page, that is, the one that ran (None: none did)."""
+
+    worker: int
+    lease: int | None
+    job: int | None
+    story: Any
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOpened:
+    """A client opened a batch. `retries`: how often a job that raised is tried again; `limit`: jobs at once."""
+
+    batch: int
+    name: str
+    retries: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobsAdded:
+    """A segment arrived: `count` jobs, numbered from the batch's end on, that call one function."""
+
+    batch: int
+    segment: int
+    function: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunReported:
+    """A worker told the outcomes of jobs ``[first, stop)`` of its lease.
+
+    `failed`: those that raised; `seconds`: time spent in them; `ended`: the lease is done with, even where
+    `stop` lies before the lease's end (the rest was recalled).
+    """
+
+    worker: int
+    lease: int
+    first: int
+    stop: int
+    failed: tuple[int, ...]
+    seconds: float
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecalled:
+    """The worker will not run jobs of this lease from `start` on (its page says so)."""
+
+    worker: int
+    lease: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """Cancel these jobs of the batch (None: all that have not ended)."""
+
+    batch: int
+    runs: tuple[Run, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAsked:
+    """Queue these jobs again; those that are neither failed nor lost are left alone."""
+
+    batch: int
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PauseAsked:
+    """Grant no more leases to this batch; what has not started comes back."""
+
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeAsked:
+    """Grant leases to this batch again."""
+
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitAsked:
+    """At most this many jobs of the batch at once (None: no limit)."""
+
+    batch: int
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshAsked:
+    """Replace every idle worker, and each busy one when it is done; try failed engines again."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Nothing happened, but a deadline came (`Scheduler.next_deadline`)."""
+
+
+Event = (
+    EngineOpened
+    | EngineFailed
+    | WorkerJoined
+    | WorkerLost
+    | BatchOpened
+    | JobsAdded
+    | RunReported
+    | LeaseRecalled
+    | CancelAsked
+    | RetryAsked
+    | PauseAsked
+    | ResumeAsked
+    | LimitAsked
+    | RefreshAsked
+    | TimePassed
+)

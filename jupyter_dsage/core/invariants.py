@@ -1,0 +1,96 @@
+"""What must hold after every event. Tests call `Scheduler.check`, which calls this, after each step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jupyter_dsage import settings
+from jupyter_dsage.core.pool import Stage
+from jupyter_dsage.core.ranges import Ranges
+from jupyter_dsage.core.states import State
+
+if TYPE_CHECKING:
+    from jupyter_dsage.core.batch import Batch
+    from jupyter_dsage.core.scheduler import Scheduler
+
+
+def check(s: Scheduler) -> None:
+    """Raise AssertionError, with a sentence, for the first invariant that does not hold."""
+    for batch in s.batches.values():
+        _check_partition(batch)
+        _check_segments(batch)
+        _check_running(s, batch)
+    _check_workers(s)
+    _check_no_idling(s)
+
+
+def _hold(fact: bool, sentence: str) -> None:  # noqa: FBT001
+    if not fact:
+        raise AssertionError(sentence)
+
+
+def _check_partition(batch: Batch) -> None:
+    """Every job is in exactly one state."""
+    every = Ranges()
+    for state in State:
+        for first, stop in batch.jobs[state]:
+            every.add(first, stop)
+    total = sum(batch.jobs.count(state) for state in State)
+    _hold(total == len(every) == batch.jobs.total, f"batch {batch.number}: jobs are missing or in two states")
+    _hold(every.covers(0, batch.jobs.total), f"batch {batch.number}: job numbers have a gap")
+
+
+def _check_segments(batch: Batch) -> None:
+    """Segments tile the batch, and each one's count of jobs that may still run is right."""
+    at = 0
+    for segment in batch.segments:
+        _hold(segment.first == at, f"segment {segment.number} begins at {segment.first}, not at {at}")
+        at = segment.stop
+        closed = sum(
+            b - a
+            for state in (State.FINISHED, State.CANCELLED)
+            for a, b in batch.jobs[state].overlap(segment.first, segment.stop)
+        )
+        _hold(segment.open == segment.stop - segment.first - closed, f"segment {segment.number}: open is wrong")
+    _hold(at == batch.jobs.total, f"batch {batch.number}: segments end at {at}, jobs at {batch.jobs.total}")
+
+
+def _check_running(s: Scheduler, batch: Batch) -> None:
+    """A job is running if and only if it is left in exactly one lease."""
+    leased = Ranges()
+    total = 0
+    for lease in s.leases.values():
+        if lease.batch == batch.number:
+            total += len(lease.left)
+            for first, stop in lease.left:
+                leased.add(first, stop)
+    _hold(total == len(leased), f"batch {batch.number}: a job is in two leases")
+    _hold(leased == batch.jobs[State.RUNNING], f"batch {batch.number}: leases and running jobs differ")
+    holders: dict[int, int] = {}
+    for lease in s.leases.values():
+        if lease.batch == batch.number:
+            holders[lease.worker] = holders.get(lease.worker, 0) + 1
+    _hold(holders == batch.workers, f"batch {batch.number}: its workers are {holders}, not {batch.workers}")
+
+
+def _check_workers(s: Scheduler) -> None:
+    """Leases and workers agree, and no worker holds too many."""
+    for worker in s.pool.workers.values():
+        _hold(len(worker.leases) <= settings.LEASES_IN_FLIGHT, f"worker {worker.number} has too many leases")
+        _hold(worker.leases == sorted(worker.leases), f"worker {worker.number}: lease numbers do not rise")
+        _hold(len(worker.segments) <= settings.SEGMENTS_HELD, f"worker {worker.number} holds too many segments")
+        for number in worker.leases:
+            _hold(s.leases[number].worker == worker.number, f"lease {number} is not worker {worker.number}'s")
+        if worker.stage in (Stage.STARTING, Stage.STOPPING):
+            _hold(not worker.leases, f"worker {worker.number} is {worker.stage.value} and has a lease")
+    held = sum(len(worker.leases) for worker in s.pool.workers.values())
+    _hold(held == len(s.leases), "a lease belongs to no worker")
+
+
+def _check_no_idling(s: Scheduler) -> None:
+    """No ready worker idles while a batch would grant it something (the scheduler conserves work)."""
+    for worker in s.pool.workers.values():
+        if worker.stage is Stage.READY and not worker.leases:
+            for batch in s.batches.values():
+                idle = batch.hungry() and batch.admits(worker.number)
+                _hold(not idle, f"worker {worker.number} idles while batch {batch.number} has queued jobs")

@@ -1,0 +1,49 @@
+"""A lease: the scheduler's grant of a run of jobs, inside one segment, to one worker.
+
+Numbers rise with time, so that a worker's page can tell an earlier lease from a later one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jupyter_dsage.core.ranges import Ranges, Run
+
+
+@dataclass(slots=True)
+class Lease:
+    """Jobs ``[first, stop)`` of `segment` at `worker`.
+
+    `left`: those not yet accounted for; `granted`: when, in seconds of the scheduler's clock; `each`: seconds
+    expected for one job; `round`: the batch's retry round at the grant.
+    """
+
+    number: int
+    worker: int
+    batch: int
+    segment: int
+    first: int
+    stop: int
+    granted: float
+    each: float
+    round: int
+    left: Ranges
+    recalled: bool = False
+
+    @property
+    def estimate(self) -> float:
+        """Seconds of work expected for what is left."""
+        return self.each * len(self.left)
+
+    def take(self, first: int, stop: int) -> list[Run]:
+        """Take ``[first, stop)`` out of what is left; return the runs that were left of it."""
+        runs = self.left.overlap(first, stop)
+        for a, b in runs:
+            self.left.remove(a, b)
+        return runs
+
+    def unstarted(self, *, begun: bool) -> bool:
+        """Tell whether there may be jobs in it that have not started (one runs if it is `begun`)."""
+        return len(self.left) > (1 if begun else 0)

@@ -1,0 +1,54 @@
+"""What clients ask for: open, add, cancel, retry, pause, resume, limit. One small function each.
+
+Called by `Scheduler.handle`. The batch must exist; the child's intake checks that before it makes an event.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jupyter_dsage.core import ends
+from jupyter_dsage.core import events as e
+from jupyter_dsage.core.batch import Batch
+from jupyter_dsage.core.retry import forgive
+from jupyter_dsage.core.states import State
+
+if TYPE_CHECKING:
+    from jupyter_dsage.core.scheduler import Scheduler
+
+Request = e.BatchOpened | e.JobsAdded | e.CancelAsked | e.RetryAsked | e.PauseAsked | e.ResumeAsked | e.LimitAsked
+
+
+def handle(s: Scheduler, event: Request) -> None:
+    """Carry one request into the state."""
+    if isinstance(event, e.BatchOpened):
+        s.batches[event.batch] = Batch(event.batch, event.name, event.retries, event.limit, served=0.0)
+        return
+    batch = s.batches[event.batch]
+    match event:
+        case e.JobsAdded():
+            batch.append(event.segment, event.function, event.count)
+        case e.CancelAsked():
+            ends.cancel(s, batch, event.runs if event.runs is not None else ((0, batch.jobs.total),))
+        case e.RetryAsked():
+            _retry(batch, event)
+        case e.PauseAsked():
+            batch.paused = True
+            for lease in s.leases.values():
+                if lease.batch == batch.number:
+                    s.recall(lease)
+        case e.ResumeAsked():
+            batch.paused = False
+        case e.LimitAsked():
+            batch.limit = event.limit
+
+
+def _retry(batch: Batch, event: e.RetryAsked) -> None:
+    batch.round += 1
+    for first, stop in event.runs:
+        for source in (State.FAILED, State.LOST):
+            for a, b in batch.jobs[source].overlap(first, stop):
+                batch.jobs.move(a, b, source, State.QUEUED)
+                for job in range(a, b):
+                    forgive(batch, job)
+                    batch.reborn[job] = batch.round

@@ -1,0 +1,31 @@
+"""Who is tried again: the rules for exceptions and for lost workers, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jupyter_dsage import settings
+
+if TYPE_CHECKING:
+    from jupyter_dsage.core.batch import Batch
+
+
+def retry_after_exception(batch: Batch, job: int) -> bool:
+    """Charge a job with an attempt that raised; tell whether it is tried again (``retries`` of the batch)."""
+    spent = batch.failures.get(job, 0)
+    if spent >= batch.retries:
+        return False
+    batch.failures[job] = spent + 1
+    return True
+
+
+def retry_after_loss(batch: Batch, job: int) -> bool:
+    """Charge a job with the loss of the worker that ran it; tell whether it is tried again."""
+    batch.losses[job] = batch.losses.get(job, 0) + 1
+    return batch.losses[job] < settings.LOSS_ATTEMPTS
+
+
+def forgive(batch: Batch, job: int) -> None:
+    """Forget what a job was charged with: it has ended, or the user asked for a retry."""
+    batch.losses.pop(job, None)
+    batch.failures.pop(job, None)

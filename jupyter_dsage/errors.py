@@ -1,0 +1,84 @@
+"""Every error of jupyter_dsage. Each message says what happened, to which job, worker or URL, and what to do."""
+
+from __future__ import annotations
+
+from concurrent.futures import BrokenExecutor
+
+
+class DsageError(Exception):
+    """Base of all errors raised by jupyter_dsage itself."""
+
+
+class UsageError(DsageError, ValueError):
+    """A call was given something it cannot use; the sentence says which argument and what it takes."""
+
+
+class EngineError(DsageError, ValueError):
+    """An engine URL cannot be used. Correct the URL, or start what it names."""
+
+
+class UnknownServiceError(DsageError, LookupError):
+    """A service's name is not registered. Register it with ``spawn(services={name: function})``."""
+
+
+class StartError(DsageError, RuntimeError):
+    """The child did not start; the message quotes the end of its log."""
+
+
+class UnpicklableError(DsageError, TypeError):
+    """Something that must travel cannot be pickled; the message names it by its path."""
+
+
+class PayloadTooLargeError(DsageError, ValueError):
+    """A payload exceeds what one message may hold. Pass a file's name, or split it."""
+
+
+class ProtocolError(DsageError):
+    """A peer sent bytes that are no message of ours. It costs that peer its message, nobody else anything."""
+
+
+class VersionMismatchError(ProtocolError):
+    """The two ends run different versions; the message names both. Install the same version on both."""
+
+
+class PeerGoneError(DsageError, ConnectionError):
+    """The other end of a connection is gone; the caller takes it for lost."""
+
+
+class IllegalMoveError(DsageError, RuntimeError):
+    """The scheduler was asked for a move its table does not have: a defect in jupyter_dsage; please report it."""
+
+
+class SessionLost(DsageError, BrokenExecutor):  # noqa: N818  (the name in the contract, like the next)
+    """The session ended before the job did. Spawn a new one and submit the job again."""
+
+
+class WorkerLost(DsageError, BrokenExecutor):  # noqa: N818
+    """A job took its workers with it (crash, kill, exit). The message names signal, host, seconds and memory."""
+
+
+class RemoteError(DsageError):
+    """Stands for an exception, raised in a job, that cannot travel.
+
+    `type_name`: the exception's qualified type name; `text`: its repr; `traceback_text`: its traceback.
+    """
+
+    def __init__(self, message: str, type_name: str = "", text: str = "", traceback_text: str = "") -> None:
+        super().__init__(message)
+        self.type_name = type_name
+        self.text = text
+        self.traceback_text = traceback_text
+
+    def __reduce__(self) -> tuple[type[RemoteError], tuple[str, str, str, str]]:
+        return type(self), (str(self), self.type_name, self.text, self.traceback_text)
+
+
+class JobExitedError(RemoteError):
+    """The job called ``sys.exit`` (or raised SystemExit or KeyboardInterrupt); the worker went on."""
+
+
+class RemoteTraceback(Exception):  # noqa: N818  (it is shown, never caught; concurrent.futures' spelling)
+    """The traceback text of a job's exception: set as its ``__cause__``, so that it is printed with it."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0].rstrip()}\n"""'
