@@ -1,0 +1,1 @@
+"""Moving frames between processes. Nothing above this floor knows which transport carries them."""

@@ -1,0 +1,90 @@
+"""Messages to frames and back. Whatever bytes come in, only `ProtocolError` comes out.
+
+A message is ``[header, *payload]``: the header is two bytes (``D`` and the protocol version) and a MessagePack
+array that msgspec checks against the closed set of kinds of that direction. Payload frames stay opaque.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from jupyter_dsage import settings
+from jupyter_dsage.errors import PayloadTooLargeError, ProtocolError, VersionMismatchError
+from jupyter_dsage.wire import messages as m
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Frame = bytes | memoryview
+T = TypeVar("T", bound=m.Message)
+
+_MAGIC = b"D" + bytes([settings.PROTOCOL])
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def encode(message: m.Message, *payload: Frame) -> list[Frame]:
+    """Return the frames of a message.
+
+    Raises PayloadTooLargeError for what the other end would not take, ProtocolError for a wrong number of
+    payload frames.
+    """
+    if len(payload) not in message.frames:
+        raise ProtocolError(f"A {type(message).__name__} message cannot carry {len(payload)} payload frames.")
+    for frame in payload:
+        if len(frame) > settings.MAX_FRAME_BYTES:
+            raise PayloadTooLargeError(
+                f"A payload of {len(frame):,} bytes exceeds the {settings.MAX_FRAME_BYTES:,} that one message may "
+                "carry: pass the name of a file instead, or split it."
+            )
+    header = _MAGIC + _encode(message)
+    if len(header) > settings.MAX_HEADER_BYTES:
+        raise PayloadTooLargeError(f"A message header of {len(header):,} bytes is too large to send.")
+    return [header, *payload]
+
+
+class Decoder(Generic[T]):
+    """Decodes the messages of one direction, and no others."""
+
+    def __init__(self, kinds: Any) -> None:
+        self._decode = msgspec.msgpack.Decoder(kinds).decode
+
+    def __call__(self, frames: Sequence[Frame]) -> tuple[T, list[Frame]]:
+        """Return the message and its payload frames.
+
+        Raises VersionMismatchError for another protocol version, ProtocolError for anything else that is not
+        a message of this direction.
+        """
+        if not 1 <= len(frames) <= settings.MAX_FRAMES:
+            raise ProtocolError(f"A message has 1 to {settings.MAX_FRAMES} frames, not {len(frames)}.")
+        header = bytes(frames[0][: settings.MAX_HEADER_BYTES + 1])
+        if len(header) > settings.MAX_HEADER_BYTES:
+            raise ProtocolError("A message's header is too long.")
+        if header[:2] != _MAGIC:
+            raise _stranger(header)
+        try:
+            message: T = self._decode(memoryview(header)[2:])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+            raise ProtocolError(f"A message's header cannot be read: {error}") from None
+        payload = list(frames[1:])
+        if len(payload) not in message.frames:
+            raise ProtocolError(f"A {type(message).__name__} message came with {len(payload)} payload frames.")
+        return message, payload
+
+
+def _stranger(header: bytes) -> ProtocolError:
+    if header[:1] == b"D" and len(header) > 1:
+        return VersionMismatchError(
+            f"The peer speaks protocol {header[1]}, this is protocol {settings.PROTOCOL}: "
+            "install the same version of jupyter_dsage on both sides."
+        )
+    return ProtocolError("A peer sent bytes that are no message of jupyter_dsage.")
+
+
+from_client = Decoder[m.Message](m.FROM_CLIENT)
+to_client = Decoder[m.Message](m.TO_CLIENT)
+from_worker = Decoder[m.Message](m.FROM_WORKER)
+to_worker = Decoder[m.Message](m.TO_WORKER)
+to_supervisor = Decoder[m.Message](m.TO_SUPERVISOR)
+from_supervisor = Decoder[m.Message](m.FROM_SUPERVISOR)

@@ -1,0 +1,234 @@
+"""Payloads: functions, arguments and outcomes as bytes. The only file that pickles; the child never calls it.
+
+Function and captured names: one pickle per batch. Arguments and outcomes: one payload per chunk. What is made
+of scalars is pickled together; anything else is pickled by itself *inside* the chunk, so that jobs that share
+a chunk share nothing else: a list that one job changes is not changed for its neighbour, and a value that
+cannot be read again spoils no other. `pickle` is used wherever it can name things by reference; `cloudpickle`
+only for what lives in ``__main__`` or has no importable name.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
+from jupyter_dsage.wire.unpicklable import find_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""The arguments of one job."""
+
+SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
+"""Types whose values cannot change, cannot fail to be pickled, and refer to nothing."""
+
+PROTOCOL = 5
+BARE, TUPLES, EACH = 0, 1, 2
+
+
+class _LivesInMainError(Exception):
+    """Raised to leave the pickler when it meets what the other process cannot import."""
+
+
+class _Pickler(pickle.Pickler):
+    """The C pickler, refusing what it would name by a reference into ``__main__``."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, (type, FunctionType)) and obj.__module__ == "__main__":
+            raise _LivesInMainError
+        return NotImplemented
+
+
+def dumps(value: Any, label: str) -> bytes:
+    """Return a value pickled, by reference where possible.
+
+    Raises UnpicklableError, which names the culprit by its path from `label` (``fn → closure 'lock'``).
+    """
+    if type(value) in SCALARS:
+        return pickle.dumps(value, PROTOCOL)
+    buffer = io.BytesIO()
+    try:
+        _Pickler(buffer, PROTOCOL).dump(value)
+    except Exception:  # noqa: BLE001  (any __reduce__ may raise anything; cloudpickle has the second word)
+        return _cloud_dumps(value, label)
+    return buffer.getvalue()
+
+
+def _cloud_dumps(value: Any, label: str) -> bytes:
+    import cloudpickle
+
+    try:
+        out: bytes = cloudpickle.dumps(value, PROTOCOL)
+    except Exception as error:
+        path, culprit = find_path(value, label, _can_pickle)
+        raise UnpicklableError(f"{path} cannot be pickled, so it cannot travel to a worker ({culprit}).") from error
+    return out
+
+
+def _can_pickle(value: Any) -> Exception | None:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(value, PROTOCOL)
+    except Exception as error:  # noqa: BLE001  (the question is whether anything is raised)
+        return error
+    return None
+
+
+def loads(data: bytes | memoryview) -> Any:
+    """Return the value of a pickle; raises whatever its classes raise."""
+    return pickle.loads(data)
+
+
+# --- functions -----------------------------------------------------------------------------------------------
+
+
+def by_reference(function: Callable[..., Any]) -> bool:
+    """Tell whether a function travels as a name only, so that its bytes stay the same for ever."""
+    if getattr(function, "__module__", "__main__") == "__main__":
+        return False
+    try:
+        pickle.dumps(function, PROTOCOL)
+    except Exception:  # noqa: BLE001  (the question is whether anything is raised)
+        return False
+    return isinstance(function, (FunctionType, type))
+
+
+def dump_function(function: Callable[..., Any]) -> bytes:
+    """Return a function with what it captured; raises UnpicklableError, or UsageError if it is not callable."""
+    if not callable(function):
+        raise UsageError(f"The first argument must be a function or a service's name, not {_short(function)}.")
+    return dumps(function, getattr(function, "__name__", type(function).__name__))
+
+
+# --- arguments -----------------------------------------------------------------------------------------------
+
+
+def dump_items(items: Sequence[Any], first: int, *, strict: bool = False) -> bytes:
+    """Return a chunk of jobs with one argument each. `first`: number of the first, for messages."""
+    if all(type(item) in SCALARS for item in items):
+        return pickle.dumps((BARE, items), PROTOCOL)
+    return _dump_each([((item,), {}) for item in items], first, strict=strict)
+
+
+def dump_calls(calls: Sequence[Any], first: int, *, strict: bool = False) -> bytes:
+    """Return a chunk of jobs given as (args, kwargs) pairs.
+
+    With `strict` a job that cannot travel raises (UnpicklableError, UsageError); else it becomes a job that
+    raises that error at the worker, so that it ends alone.
+    """
+    if all(_plain(call) for call in calls):
+        return pickle.dumps((TUPLES, [tuple(call[0]) for call in calls]), PROTOCOL)
+    return _dump_each(calls, first, strict=strict)
+
+
+def _plain(call: Any) -> bool:
+    return (
+        type(call) is tuple
+        and len(call) == 2  # noqa: PLR2004  (args, kwargs)
+        and type(call[0]) in {tuple, list}
+        and call[1] == {}
+        and all(type(value) in SCALARS for value in call[0])
+    )
+
+
+def _dump_each(calls: Sequence[Any], first: int, *, strict: bool) -> bytes:
+    out = []
+    for number, call in enumerate(calls, first):
+        try:
+            out.append(dumps(check_call(call, number), f"job {number}"))
+        except DsageError as error:
+            if strict:
+                raise
+            out.append(pickle.dumps(type(error)(str(error)), PROTOCOL))
+    return pickle.dumps((EACH, out), PROTOCOL)
+
+
+def check_call(call: Any, number: int) -> Call:
+    """Return an (args, kwargs) pair as a tuple and a dict; raises UsageError for anything else."""
+    try:
+        args, kwargs = call
+        if isinstance(args, (str, bytes)):
+            raise TypeError  # noqa: TRY301  (a string would be spelled out letter by letter)
+        pair = tuple(args), dict(kwargs)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"Job {number} is {_short(call)}, not an (args, kwargs) pair such as ([1000], {{'bins': 10}}); "
+            "use session.map(fn, items) for plain items."
+        ) from None
+    return pair
+
+
+class Jobs:
+    """The decoded arguments of a segment: ``jobs[i]`` gives a fresh (args, kwargs) for its i-th job."""
+
+    __slots__ = ("_calls", "_mode")
+
+    def __init__(self, data: bytes | memoryview) -> None:
+        self._mode, self._calls = pickle.loads(data)
+
+    def __getitem__(self, index: int) -> Call:
+        """Return one job's arguments; raises what the job is to end with if it could not be sent."""
+        call = self._calls[index]
+        if self._mode == BARE:
+            return (call,), {}
+        if self._mode == TUPLES:
+            return call, {}
+        call = pickle.loads(call)
+        if isinstance(call, Exception):
+            raise call
+        args, kwargs = call
+        return args, kwargs
+
+
+# --- outcomes ------------------------------------------------------------------------------------------------
+
+
+class Raised:
+    """An exception as it travels: itself if it can be pickled and read again, and its texts in any case."""
+
+    __slots__ = ("data", "kind", "text", "traceback", "type_name")
+
+    def __init__(self, data: bytes | None, type_name: str, text: str, traceback: str, kind: str = "") -> None:
+        self.data = data
+        self.type_name = type_name
+        self.text = text
+        self.traceback = traceback
+        self.kind = kind
+        """``"exit"`` for SystemExit and the like, which must not be raised in the kernel."""
+
+    def __reduce__(self) -> tuple[type[Raised], tuple[Any, ...]]:
+        return Raised, (self.data, self.type_name, self.text, self.traceback, self.kind)
+
+
+class Outcomes:
+    """The outcomes of a run of jobs. Values that are not scalars stay pickled until someone looks."""
+
+    __slots__ = ("each", "outputs", "raised", "values")
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        """One entry a job; None where the job's value is in `each` or it raised."""
+        self.each: dict[int, bytes] = {}
+        self.raised: dict[int, Raised] = {}
+        self.outputs: dict[int, str] = {}
+
+    def dump(self) -> bytes:
+        """Return the payload."""
+        return pickle.dumps((self.values, self.each, self.raised, self.outputs), PROTOCOL)
+
+    @classmethod
+    def load(cls, data: bytes | memoryview) -> Outcomes:
+        """Return the outcomes of a payload; values pickled by themselves are not touched."""
+        out = cls()
+        out.values, out.each, out.raised, out.outputs = pickle.loads(data)
+        return out
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004  (what fits a sentence)
