@@ -93,6 +93,8 @@ class TellLost:
     batch: int
     runs: tuple[Run, ...]
     story: Any
+    attempts: int = 0
+    """Workers that were lost while they ran it; 0 where no worker was left to run it."""
 
 
 @dataclass(frozen=True, slots=True)

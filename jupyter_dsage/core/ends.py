@@ -55,7 +55,7 @@ def close(s: Scheduler, batch: Batch, first: int, stop: int) -> None:
     """Note that jobs can never run again; let go of each segment none of whose jobs can."""
     for segment, (a, b) in batch.segments_over(first, stop):
         segment.open -= b - a
-        if segment.open == 0:
+        if segment.open == 0 and segment.function:  # a skipped run has no function and no payload
             s.order(c.DropSegment(segment.number))
 
 
@@ -92,7 +92,7 @@ def _supersede(s: Scheduler, batch: Batch, job: int) -> None:
 def lost(s: Scheduler, batch: Batch, first: int, stop: int, source: State, story: Any) -> None:
     """End jobs as lost; a retry by the user may bring them back, so their payload stays."""
     batch.jobs.move(first, stop, source, State.LOST)
-    s.order(c.TellLost(batch.number, ((first, stop),), story))
+    s.order(c.TellLost(batch.number, ((first, stop),), story, batch.losses.get(first, 0)))
 
 
 def cancel(s: Scheduler, batch: Batch, runs: tuple[Run, ...]) -> None:

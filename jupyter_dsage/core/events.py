@@ -63,6 +63,14 @@ class JobsAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class JobsSkipped:
+    """The client numbered `count` more jobs that it will not send, since they were cancelled before."""
+
+    batch: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunReported:
     """A worker told the outcomes of jobs ``[first, stop)`` of its lease.
 
@@ -143,6 +151,7 @@ Event = (
     | WorkerLost
     | BatchOpened
     | JobsAdded
+    | JobsSkipped
     | RunReported
     | LeaseRecalled
     | CancelAsked

@@ -16,7 +16,16 @@ from jupyter_dsage.core.states import State
 if TYPE_CHECKING:
     from jupyter_dsage.core.scheduler import Scheduler
 
-Request = e.BatchOpened | e.JobsAdded | e.CancelAsked | e.RetryAsked | e.PauseAsked | e.ResumeAsked | e.LimitAsked
+Request = (
+    e.BatchOpened
+    | e.JobsAdded
+    | e.JobsSkipped
+    | e.CancelAsked
+    | e.RetryAsked
+    | e.PauseAsked
+    | e.ResumeAsked
+    | e.LimitAsked
+)
 
 
 def handle(s: Scheduler, event: Request) -> None:
@@ -28,6 +37,9 @@ def handle(s: Scheduler, event: Request) -> None:
     match event:
         case e.JobsAdded():
             batch.append(event.segment, event.function, event.count)
+        case e.JobsSkipped():
+            skipped = batch.append(0, "", event.count)
+            ends.cancel(s, batch, ((skipped.first, skipped.stop),))
         case e.CancelAsked():
             ends.cancel(s, batch, event.runs if event.runs is not None else ((0, batch.jobs.total),))
         case e.RetryAsked():

@@ -52,7 +52,7 @@ class Scheduler:
         match event:
             case e.RunReported():
                 self._reported(event, now)
-            case e.JobsAdded() | e.BatchOpened() | e.CancelAsked() | e.RetryAsked():
+            case e.JobsAdded() | e.JobsSkipped() | e.BatchOpened() | e.CancelAsked() | e.RetryAsked():
                 requests.handle(self, event)
             case e.PauseAsked() | e.ResumeAsked() | e.LimitAsked():
                 requests.handle(self, event)

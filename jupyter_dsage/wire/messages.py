@@ -49,6 +49,30 @@ class WorkerInfo(Struct, frozen=True, array_like=True):
     stage: Name
 
 
+class EngineSetup(Struct, frozen=True):
+    """One engine of a new session: its name, its slots, and a note about it for the log."""
+
+    name: Name
+    slots: Number
+    note: Text
+
+
+class ChildSetup(Struct, frozen=True):
+    """What a child is told when it starts, as one line of JSON on its standard input.
+
+    `folder`: the session's own folder, 0700; `owner` and `owner_started`: pid and start time (seconds since the
+    epoch) of the process that started it; `cwd` and `path`: what workers run in.
+    """
+
+    session: Name
+    folder: Name
+    owner: Number
+    owner_started: float
+    engines: tuple[EngineSetup, ...]
+    cwd: Text
+    path: tuple[Text, ...]
+
+
 # --- client -> child -----------------------------------------------------------------------------------------
 
 
@@ -86,8 +110,14 @@ class AddJobs(Message, frozen=True, tag="add"):
 
     frames: ClassVar[tuple[int, ...]] = (1,)
     batch: Number
-    segment: Number
     function: Name
+    count: Count
+
+
+class SkipJobs(Message, frozen=True, tag="skip"):
+    """Number `count` more jobs of a batch as cancelled: they were, before they could be sent."""
+
+    batch: Number
     count: Count
 
 
@@ -181,6 +211,7 @@ class Lost(Message, frozen=True, tag="lost"):
     batch: Number
     runs: Runs
     story: Story
+    attempts: Number
 
 
 class Cancelled(Message, frozen=True, tag="cancelled"):
@@ -309,7 +340,9 @@ class WorkerGone(Message, frozen=True, tag="gone"):
     story: Story
 
 
-FROM_CLIENT = Hello | OpenBatch | Function | AddJobs | Cancel | Retry | Pause | Resume | Limit | Refresh | Die
+FROM_CLIENT = (
+    Hello | OpenBatch | Function | AddJobs | SkipJobs | Cancel | Retry | Pause | Resume | Limit | Refresh | Die
+)
 TO_CLIENT = Welcome | Refused | PoolChanged | Outcomes | Lost | Cancelled | Answer
 FROM_WORKER = WorkerHello | Report
 TO_WORKER = Function | RunJobs | Leave | Refused

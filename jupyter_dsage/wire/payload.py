@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
+from jupyter_dsage.wire import sources
 from jupyter_dsage.wire.unpicklable import find_path
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """The arguments of one job."""
+
+Frame = bytes | memoryview
 
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 """Types whose values cannot change, cannot fail to be pickled, and refer to nothing."""
@@ -79,7 +82,7 @@ def _can_pickle(value: Any) -> Exception | None:
     return None
 
 
-def loads(data: bytes | memoryview) -> Any:
+def loads(data: Frame) -> Any:
     """Return the value of a pickle; raises whatever its classes raise."""
     return pickle.loads(data)
 
@@ -102,7 +105,16 @@ def dump_function(function: Callable[..., Any]) -> bytes:
     """Return a function with what it captured; raises UnpicklableError, or UsageError if it is not callable."""
     if not callable(function):
         raise UsageError(f"The first argument must be a function or a service's name, not {_short(function)}.")
-    return dumps(function, getattr(function, "__name__", type(function).__name__))
+    data = dumps(function, getattr(function, "__name__", type(function).__name__))
+    return pickle.dumps((data, sources.collect(function)), PROTOCOL)
+
+
+def load_function(payload: Frame) -> Callable[..., Any]:
+    """Return the function of a payload, its source lines made known; raises whatever its imports raise."""
+    data, lines = pickle.loads(payload)
+    sources.install(lines)
+    function: Callable[..., Any] = pickle.loads(data)
+    return function
 
 
 # --- arguments -----------------------------------------------------------------------------------------------
@@ -168,7 +180,7 @@ class Jobs:
 
     __slots__ = ("_calls", "_mode")
 
-    def __init__(self, data: bytes | memoryview) -> None:
+    def __init__(self, data: Frame) -> None:
         self._mode, self._calls = pickle.loads(data)
 
     def __getitem__(self, index: int) -> Call:
@@ -222,7 +234,7 @@ class Outcomes:
         return pickle.dumps((self.values, self.each, self.raised, self.outputs), PROTOCOL)
 
     @classmethod
-    def load(cls, data: bytes | memoryview) -> Outcomes:
+    def load(cls, data: Frame) -> Outcomes:
         """Return the outcomes of a payload; values pickled by themselves are not touched."""
         out = cls()
         out.values, out.each, out.raised, out.outputs = pickle.loads(data)

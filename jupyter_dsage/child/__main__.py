@@ -1,0 +1,30 @@
+"""``python -m jupyter_dsage.child``: the child. Its setup is one line on stdin; stdin's end is its owner's end.
+
+It says ``ready`` on stdout when it listens, and nothing else there; its log goes to stderr.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+
+import msgspec
+
+from jupyter_dsage.child.loop import Child
+from jupyter_dsage.net.zmq_transport import ZmqNetwork
+from jupyter_dsage.wire.messages import ChildSetup
+
+
+def main() -> None:
+    """Be a child until told to die."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(format="%(asctime)s dsage %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    setup = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildSetup)
+    child = Child(setup, ZmqNetwork(), sys.stdin)
+    print("ready", flush=True)  # noqa: T201  (the client waits for this word)
+    child.run()
+
+
+if __name__ == "__main__":
+    main()

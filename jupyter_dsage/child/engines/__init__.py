@@ -1,0 +1,1 @@
+"""Engines: what a URL names, a place that has slots. One file each."""

@@ -1,0 +1,91 @@
+"""From messages to events: what clients, workers and supervisors say, checked and put into the scheduler's words.
+
+Everything that names something (a batch, a function, a worker) is looked up here, so that the scheduler is only
+told of things that exist; what does not is a ProtocolError.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from jupyter_dsage.core import events as e
+from jupyter_dsage.errors import ProtocolError
+from jupyter_dsage.wire import messages as m
+
+if TYPE_CHECKING:
+    from jupyter_dsage.child.payloads import Payloads
+    from jupyter_dsage.core.events import Event
+    from jupyter_dsage.core.scheduler import Scheduler
+    from jupyter_dsage.wire.codec import Frame
+
+
+def from_client(message: m.Message, frames: list[Frame], scheduler: Scheduler, payloads: Payloads) -> Event | None:
+    """Return the event a client's message stands for, or None if it only brought a payload."""
+    match message:
+        case m.Function():
+            if bool(frames) == (message.service is not None):
+                raise ProtocolError("A function is either a payload or a service's name.")
+            payloads.learn(message, frames)
+            return None
+        case m.OpenBatch():
+            if message.batch in scheduler.batches:
+                raise ProtocolError(f"Batch {message.batch} is open already.")
+            return e.BatchOpened(message.batch, message.name, message.retries, message.limit)
+        case m.Refresh():
+            return e.RefreshAsked()
+    return _about_batch(message, frames, scheduler, payloads)
+
+
+def _about_batch(message: m.Message, frames: list[Frame], scheduler: Scheduler, payloads: Payloads) -> Event:
+    batch = getattr(message, "batch", None)
+    if batch not in scheduler.batches:
+        raise ProtocolError(f"There is no batch {batch}.")
+    match message:
+        case m.AddJobs():
+            if not payloads.knows(message.function):
+                raise ProtocolError(f"The function {message.function} was not sent.")
+            segment = payloads.add_segment(frames[0])
+            return e.JobsAdded(message.batch, segment, message.function, message.count)
+        case m.SkipJobs():
+            return e.JobsSkipped(message.batch, message.count)
+        case m.Cancel():
+            return e.CancelAsked(message.batch, None if message.runs is None else _checked(message.runs))
+        case m.Retry():
+            return e.RetryAsked(message.batch, _checked(message.runs))
+        case m.Pause():
+            return e.PauseAsked(message.batch)
+        case m.Resume():
+            return e.ResumeAsked(message.batch)
+        case m.Limit():
+            return e.LimitAsked(message.batch, message.limit)
+    raise ProtocolError(f"A {type(message).__name__} message does not belong here.")
+
+
+def _checked(runs: m.Runs) -> m.Runs:
+    if any(first >= stop for first, stop in runs):
+        raise ProtocolError("A run of jobs ends before it begins.")
+    return runs
+
+
+def from_worker(worker: int, message: m.Report) -> Event:
+    """Return the event of a worker's report; raises ProtocolError for one that cannot be true."""
+    inside = all(message.first <= job < message.stop for job in message.failed)
+    rising = all(a < b for a, b in zip(message.failed, message.failed[1:], strict=False))
+    if message.first > message.stop or not inside or not rising or not math.isfinite(message.seconds):
+        raise ProtocolError(f"Worker {worker} sent a report that cannot be true.")
+    return e.RunReported(
+        worker, message.lease, message.first, message.stop, message.failed, message.seconds, message.ended
+    )
+
+
+def from_supervisor(message: m.Message) -> Event | None:
+    """Return the event a supervisor's message stands for; its greeting is none."""
+    match message:
+        case m.Recalled():
+            return e.LeaseRecalled(message.worker, message.lease, message.start)
+        case m.WorkerGone():
+            return e.WorkerLost(message.worker, message.lease, message.job, message.story)
+        case m.SupervisorReady():
+            return None
+    raise ProtocolError(f"A {type(message).__name__} message does not belong here.")

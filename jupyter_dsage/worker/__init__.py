@@ -1,0 +1,1 @@
+"""The processes that run jobs: the supervisor, which forks and watches, and the workers it forks."""

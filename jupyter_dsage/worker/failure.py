@@ -1,0 +1,56 @@
+"""An exception raised by a job, made ready to travel: itself if it can, and its texts in any case."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from jupyter_dsage.wire import payload
+from jupyter_dsage.wire.payload import Raised
+
+if TYPE_CHECKING:
+    from jupyter_dsage.errors import DsageError
+
+_LONGEST = 200_000
+"""Characters of a traceback that travel; a recursion error's is long, and its end tells as much."""
+
+
+def describe(error: BaseException) -> Raised:
+    """Return what travels of an exception. Never raises, whatever the exception's own methods do."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    text = _safely(lambda: repr(error), f"<{name} whose repr fails>")
+    shown = _safely(lambda: _format(error), f"{name}: <its traceback cannot be formatted>")
+    if not isinstance(error, Exception):
+        return Raised(None, name, text, shown, "exit")
+    return Raised(_pickled(error), name, text, shown)
+
+
+def _format(error: BaseException) -> str:
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__package__") == __package__:
+        frames = frames.tb_next  # the user's own lines are the story
+    lines = traceback.format_exception(type(error), error, frames)
+    whole = "".join(lines)
+    return whole if len(whole) <= _LONGEST else "...\n" + whole[-_LONGEST:]
+
+
+def _pickled(error: Exception) -> bytes | None:
+    try:
+        data = payload.dumps(error, "the exception")
+        payload.loads(data)
+    except Exception:  # noqa: BLE001  (then it travels as its texts, as RemoteError)
+        return None
+    return data
+
+
+def _safely(make: object, instead: str) -> str:
+    try:
+        return str(make())  # type: ignore[operator]
+    except Exception:  # noqa: BLE001  (a user's repr may raise anything)
+        return instead
+
+
+def plainly(error: DsageError) -> Raised:
+    """Return what travels of an error whose sentence says it all: a value or an argument that cannot travel."""
+    return Raised(payload.dumps(error, "the error"), type(error).__qualname__, repr(error), str(error))

@@ -1,0 +1,136 @@
+"""A worker's shared page: which job runs, since when, and what has been recalled. Who ran when it died.
+
+Memory that supervisor and worker share (made before the fork). The worker writes what it runs; the supervisor
+writes recalls and cancels, and reads the page when the worker is dead. So both work while a job holds the
+interpreter lock for a minute.
+
+A recall is a handshake without locks (Dekker's). The worker, before each job, writes the job's number and then
+looks for recalls; the supervisor writes the recall, waits `RECALL_SETTLE_SECONDS`, and then reads the number.
+Either the worker sees the recall, or the supervisor sees the job: the wait is longer than a store takes to reach
+the other core, and a worker that is interrupted between its two steps has passed a barrier in the kernel.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from typing import NamedTuple
+
+LEASE, FIRST, JOB, STARTED, ENDED, SEQUENCE = range(6)
+"""Written by the worker. JOB is ``FIRST - 1`` before the first job; SEQUENCE is odd while the others change."""
+CANCEL_LEASE, CANCEL_FIRST, CANCEL_STOP = 8, 9, 10
+"""Written by the supervisor before it interrupts the worker."""
+RECALLS = 16
+"""Count of recalls so far, written by the supervisor after the entry; entries follow: (lease, limit) each."""
+ENTRIES = 8
+NO_LIMIT = 2**62
+_SIZE = mmap.PAGESIZE
+
+
+class Running(NamedTuple):
+    """What a page says: the lease, its job (None: between leases), and the job's start (monotonic, ns)."""
+
+    lease: int
+    job: int | None
+    next: int
+    started: int
+
+
+class Page:
+    """The page, as both sides use it. `words`: 64-bit words; reading and writing one is atomic."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _SIZE)
+        self.words = memoryview(self._memory).cast("q")
+        self.words[ENDED] = 1
+
+    def close(self) -> None:
+        """Free the memory on this side."""
+        self.words.release()
+        self._memory.close()
+
+    # --- the worker's side ---------------------------------------------------------------------------------
+
+    def begin(self, lease: int, first: int) -> None:
+        """Say that a lease begins."""
+        words = self.words
+        words[SEQUENCE] += 1
+        words[LEASE] = lease
+        words[FIRST] = first
+        words[JOB] = first - 1
+        words[ENDED] = 0
+        words[SEQUENCE] += 1
+
+    def end(self) -> None:
+        """Say that the lease has ended: no job runs."""
+        self.words[ENDED] = 1
+
+    def limit(self, lease: int) -> int:
+        """Return the number from which on jobs of this lease were recalled."""
+        words = self.words
+        for entry in range(RECALLS + 1, RECALLS + 1 + 2 * ENTRIES, 2):
+            if words[entry] == lease:
+                return words[entry + 1]
+        return NO_LIMIT
+
+    def cancelled(self) -> bool:
+        """Tell whether the job that runs is one that is to be cancelled (asked by the SIGINT handler)."""
+        words = self.words
+        return (
+            not words[ENDED]
+            and words[LEASE] == words[CANCEL_LEASE]
+            and words[FIRST] <= words[JOB]
+            and words[CANCEL_FIRST] <= words[JOB] < words[CANCEL_STOP]
+        )
+
+    # --- the supervisor's side -----------------------------------------------------------------------------
+
+    def running(self) -> Running:
+        """Return what the worker runs, read so that lease and job belong together."""
+        words = self.words
+        deadline = time.monotonic() + 0.1
+        while True:
+            before = words[SEQUENCE]
+            lease, first, job, started, ended = (words[i] for i in (LEASE, FIRST, JOB, STARTED, ENDED))
+            # A worker that died while it changed the page leaves SEQUENCE odd; then no job was running.
+            if before % 2 and time.monotonic() > deadline:
+                return Running(lease, None, first, started)
+            if before % 2 == 0 and words[SEQUENCE] == before:
+                runs = not ended and job >= first
+                return Running(lease, job if runs else None, job + 1, started)
+
+    def recall(self, lease: int, limit: int) -> None:
+        """Recall a lease's jobs from `limit` on; `unstarted`, asked a little later, tells from where it worked."""
+        words = self.words
+        entries = range(RECALLS + 1, RECALLS + 1 + 2 * ENTRIES, 2)
+        for entry in entries:
+            if words[entry] == lease:
+                words[entry + 1] = min(words[entry + 1], limit)
+                break
+        else:
+            # Leases rise, so the smallest number is the oldest; at most two leases are at a worker.
+            entry = min(entries, key=lambda at: words[at])
+            words[entry] = 0
+            words[entry + 1] = limit
+            words[entry] = lease
+        words[RECALLS] += 1
+
+    def unstarted(self, lease: int, limit: int, stop: int) -> int:
+        """Return the number from which on no job of the lease will start (`stop` if it is over)."""
+        running = self.running()
+        if running.lease < lease:
+            return limit
+        if running.lease > lease:
+            return stop
+        return min(stop, max(limit, running.next))
+
+    def cancel(self, lease: int, first: int, stop: int) -> int | None:
+        """Mark jobs as to be cancelled; return the one among them that runs, or None."""
+        words = self.words
+        words[CANCEL_LEASE] = 0
+        words[CANCEL_FIRST], words[CANCEL_STOP] = first, stop
+        words[CANCEL_LEASE] = lease
+        running = self.running()
+        if running.lease == lease and running.job is not None and first <= running.job < stop:
+            return running.job
+        return None

@@ -1,0 +1,184 @@
+"""Runs a lease: its jobs one after another, outcomes gathered and told at least every 10 ms.
+
+The main thread runs jobs. A second thread, the ticker, tells finished jobs when the next one takes long, and
+ends the process when its supervisor is gone. Both send under one lock.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dsage import settings
+from jupyter_dsage.errors import UnknownServiceError, UnpicklableError, UsageError
+from jupyter_dsage.services import SHIPPED
+from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire import payload
+from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes
+from jupyter_dsage.worker.failure import describe, plainly
+from jupyter_dsage.worker.page import JOB, RECALLS, STARTED, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_dsage.worker.output import Output
+
+
+class JobCancelled(BaseException):
+    """Raised inside a job that is to be cancelled, by the handler of SIGINT; `except Exception` lets it pass."""
+
+
+class Runner:
+    """The worker's functions and segments, and the outcomes not yet told."""
+
+    def __init__(self, page: Page, output: Output, send: Callable[..., None], supervisor: int) -> None:
+        self._page = page
+        self._output = output
+        self._send = send
+        self._supervisor = supervisor
+        self._functions: dict[str, Callable[..., Any] | Exception] = {}
+        self._segments: dict[int, Jobs] = {}
+        self._lock = threading.RLock()
+        self._busy = threading.Event()
+        self._lease = 0
+        self._first = 0
+        self._pending = Outcomes()
+        self._failed: list[int] = []
+        self._bytes = 0
+        self._told = 0
+        """When outcomes were told last, or the lease began (monotonic, ns)."""
+        self.inside = False
+        """Whether a job's own code runs now: only then may the handler of SIGINT raise."""
+        threading.Thread(target=self._tick, name="dsage-ticker", daemon=True).start()
+
+    # --- what the child sends ------------------------------------------------------------------------------
+
+    def learn(self, message: m.Function, data: payload.Frame | None) -> None:
+        """Load a function; what goes wrong is raised by each of its jobs."""
+        try:
+            if data is not None:
+                self._functions[message.function] = payload.load_function(data)
+            else:
+                self._functions[message.function] = SHIPPED[message.service or ""]
+        except KeyError:
+            names = ", ".join(sorted(SHIPPED))
+            self._functions[message.function] = UnknownServiceError(
+                f"This worker has no service {message.service!r}; it has {names}."
+            )
+        except Exception as error:  # noqa: BLE001  (a user's module may raise anything when imported)
+            error.add_note("The function could not be loaded at the worker.")
+            self._functions[message.function] = error
+
+    def hold(self, message: m.RunJobs, data: payload.Frame | None) -> None:
+        """Keep a segment that came with a lease, and forget those that the child says to."""
+        for segment in message.drop:
+            self._segments.pop(segment, None)
+        if data is not None:
+            self._segments[message.segment] = Jobs(data)
+
+    def run(self, message: m.RunJobs) -> None:
+        """Run a lease and tell its outcomes."""
+        self._lease, self._first = message.lease, message.first
+        self._told = time.monotonic_ns()
+        self._page.begin(message.lease, message.first)
+        self._busy.set()
+        at = message.first
+        while at < message.stop:
+            try:
+                at = self._run_from(at, message)
+                break
+            except JobCancelled as order:
+                at = self._interrupted(order)
+        self._busy.clear()
+        self._page.end()
+        self._flush(ended=True)
+
+    def _run_from(self, at: int, message: m.RunJobs) -> int:
+        """Run jobs from `at` to the lease's end or to where it was recalled; return where that was."""
+        page, words, clock = self._page, self._page.words, time.monotonic_ns
+        function, jobs, offset = self._functions[message.function], self._segments[message.segment], message.offset
+        recalls, limit = words[RECALLS], page.limit(message.lease)
+        for number in range(at, message.stop):
+            words[JOB] = number
+            if words[RECALLS] != recalls:
+                recalls, limit = words[RECALLS], page.limit(message.lease)
+            if number >= limit:
+                words[JOB] = number - 1
+                return number
+            words[STARTED] = now = clock()
+            if now - self._told > settings.FLUSH_SECONDS * 1e9 or self._bytes > settings.FLUSH_BYTES:
+                self._flush()
+            try:
+                self.inside = True
+                if isinstance(function, Exception):
+                    raise function  # noqa: TRY301  (its jobs end like any job that raises)
+                args, kwargs = jobs[number - offset]
+                value = function(*args, **kwargs)
+                data = None if type(value) in SCALARS else payload.dumps(value, f"the value of job {number}")
+                self.inside = False
+            except JobCancelled:
+                raise
+            except (UnpicklableError, UsageError) as error:
+                self._note_failure(number, plainly(error))
+            except BaseException as error:  # noqa: BLE001  (also SystemExit: the job ends, the worker goes on)
+                self._note_failure(number, describe(error))
+            else:
+                self._note(number, value, data)
+        return message.stop
+
+    # --- outcomes ------------------------------------------------------------------------------------------
+
+    def _note(self, number: int, value: Any, data: bytes | None) -> None:
+        with self._lock:
+            if data is None:
+                self._pending.values.append(value)
+            else:
+                self._pending.each[number - self._first] = data
+                self._pending.values.append(None)
+                self._bytes += len(data)
+            if self._output.printed:
+                self._pending.outputs[number - self._first] = self._output.take()
+
+    def _note_failure(self, number: int, raised: payload.Raised) -> None:
+        self.inside = False
+        with self._lock:
+            index = number - self._first
+            self._pending.raised[index] = raised
+            self._pending.values.append(None)
+            self._failed.append(number)
+            self._bytes += len(raised.traceback)
+            if self._output.printed:
+                self._pending.outputs[index] = self._output.take()
+
+    def _interrupted(self, order: JobCancelled) -> int:
+        """Note the job that was interrupted; return the next one's number."""
+        number = self._page.words[JOB]
+        self._note_failure(number, describe(order))
+        return number + 1
+
+    def _flush(self, *, ended: bool = False) -> None:
+        """Tell what is pending; with `ended`, also that the lease is over."""
+        with self._lock:
+            outcomes, failed, count = self._pending, tuple(self._failed), len(self._pending.values)
+            now = time.monotonic_ns()
+            first, seconds = self._first, (now - self._told) / 1e9
+            self._pending, self._failed, self._bytes = Outcomes(), [], 0
+            self._first, self._told = first + count, now
+            if count:
+                report = m.Report(self._lease, first, first + count, failed, seconds, ended)
+                self._send(report, outcomes.dump())
+            elif ended:
+                self._send(m.Report(self._lease, first, first, (), 0.0, ended=True))
+
+    def _tick(self) -> None:
+        """Tell finished jobs while a long one runs; leave when the supervisor is gone."""
+        while True:
+            self._busy.wait()
+            time.sleep(settings.FLUSH_SECONDS)
+            if os.getppid() != self._supervisor:
+                os._exit(1)
+            with self._lock:
+                if self._pending.values and time.monotonic_ns() - self._told > settings.FLUSH_SECONDS * 1e9:
+                    self._flush()

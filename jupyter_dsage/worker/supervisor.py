@@ -1,0 +1,278 @@
+"""The supervisor of one host: forks workers, watches them, ends jobs, and tells the child who died of what.
+
+One thread, no zmq context (it forks), a selector over the socket to the child and the wake-up of signals. When
+that socket ends, it kills every worker with its process group, and whatever they left behind, and exits.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import heapq
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+
+from jupyter_dsage import settings
+from jupyter_dsage.errors import PeerGoneError
+from jupyter_dsage.wire import codec
+from jupyter_dsage.wire import messages as m
+from jupyter_dsage.worker import loop
+from jupyter_dsage.worker.page import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_dsage.net.stream import StreamLink
+
+_PR_SET_CHILD_SUBREAPER = 36
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class Supervisor:
+    """Serves one child over one link."""
+
+    def __init__(self, link: StreamLink) -> None:
+        self._link = link
+        self._setup: m.SupervisorSetup | None = None
+        self._pids: dict[int, int] = {}
+        """Worker -> pid."""
+        self._pages: dict[int, Page] = {}
+        self._later: list[tuple[float, int, Callable[[], None]]] = []
+        """What to do at a later time: (monotonic seconds, a serial number, what)."""
+        self._serial = 0
+        self._selector = selectors.DefaultSelector()
+        self._signals = socket.socketpair()
+
+    def run(self) -> None:
+        """Serve until the child is gone or says so; leaves nothing behind."""
+        self._prepare()
+        self._tell(m.SupervisorReady(os.getpid(), socket.gethostname()))
+        try:
+            while True:
+                self._wait()
+                self._reap()
+                self._do_due()
+                while (frames := self._link.receive()) is not None:
+                    self._obey(codec.to_supervisor(frames)[0])
+        except PeerGoneError:
+            self._kill_all()
+
+    def _prepare(self) -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        for end in self._signals:
+            end.setblocking(False)  # noqa: FBT003  (the standard library's signature)
+        signal.set_wakeup_fd(self._signals[1].fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._selector.register(self._link, selectors.EVENT_READ)
+        self._selector.register(self._signals[0], selectors.EVENT_READ)
+
+    def _wait(self) -> None:
+        timeout = max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
+        write = selectors.EVENT_WRITE if self._link.wants_write else 0
+        self._selector.modify(self._link, selectors.EVENT_READ | write)
+        for key, events in self._selector.select(timeout):
+            if key.fileobj is self._signals[0]:
+                self._signals[0].recv(4096)
+            elif events & selectors.EVENT_WRITE:
+                self._link.flush()
+
+    def _tell(self, message: m.Message) -> None:
+        self._link.send(codec.encode(message))
+
+    def _after(self, seconds: float, what: Callable[[], None]) -> None:
+        self._serial += 1
+        heapq.heappush(self._later, (time.monotonic() + seconds, self._serial, what))
+
+    def _do_due(self) -> None:
+        while self._later and self._later[0][0] <= time.monotonic():
+            heapq.heappop(self._later)[2]()
+
+    # --- what the child orders -----------------------------------------------------------------------------
+
+    def _obey(self, message: m.Message) -> None:
+        match message:
+            case m.SupervisorSetup():
+                self._setup = message
+            case m.SpawnWorker():
+                self._fork(message.worker)
+            case m.KillWorker():
+                self._kill(message.worker)
+            case m.Recall():
+                self._recall(message)
+            case m.EndJob():
+                self._end_job(message)
+
+    def _fork(self, worker: int) -> None:
+        if self._setup is None:
+            raise PeerGoneError("The child ordered a worker before it said where workers call.")
+        page = Page()
+        gc.freeze()  # so that collections in the worker leave shared memory shared
+        here = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._be_worker(worker, page, here)
+        self._pids[worker], self._pages[worker] = pid, page
+        try:
+            os.setpgid(pid, pid)
+        except OSError:
+            return  # it has done so itself already, or is dead already
+
+    def _be_worker(self, worker: int, page: Page, supervisor: int) -> None:
+        """Turn this forked process into a worker; never returns."""
+        code = 1
+        try:
+            os.setpgid(0, 0)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for end in self._signals:
+                end.close()
+            self._selector.close()
+            self._link.close()
+            if self._setup is not None:
+                loop.work(self._setup, worker, page, supervisor)
+        except BaseException:  # noqa: BLE001  (a forked process must not run on in its parent's code)
+            sys.excepthook(*sys.exc_info())
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+
+    def _recall(self, order: m.Recall) -> None:
+        page = self._pages.get(order.worker)
+        if page is None:
+            return  # it is dead; its obituary tells more
+        limit = max(order.first, page.unstarted(order.lease, order.first, order.stop))
+        page.recall(order.lease, limit)
+
+        def settled() -> None:
+            if order.worker in self._pages:
+                start = page.unstarted(order.lease, limit, order.stop)
+                self._tell(m.Recalled(order.worker, order.lease, start))
+
+        self._after(settings.RECALL_SETTLE_SECONDS, settled)
+
+    def _end_job(self, order: m.EndJob) -> None:
+        # After the recall that comes before it has settled, so that no further job of the run can start.
+        self._after(2 * settings.RECALL_SETTLE_SECONDS, lambda: self._interrupt(order))
+
+    def _interrupt(self, order: m.EndJob) -> None:
+        page = self._pages.get(order.worker)
+        if page is None:
+            return
+        job = page.cancel(order.lease, order.first, order.stop)
+        if job is None:
+            return
+        self._signal(order.worker, signal.SIGINT)
+
+        def insist() -> None:
+            if self._pages.get(order.worker) is page:
+                running = page.running()
+                if (running.lease, running.job) == (order.lease, job):
+                    self._kill(order.worker)
+
+        self._after(settings.INTERRUPT_GRACE_SECONDS, insist)
+
+    def _signal(self, worker: int, number: int) -> None:
+        # The pid is ours until `_reap` has collected it, so it cannot be anybody else's.
+        os.kill(self._pids[worker], number)
+
+    def _kill(self, worker: int) -> None:
+        if worker in self._pids:
+            _kill_group(self._pids[worker])
+
+    # --- the dead ------------------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        by_pid = {pid: worker for worker, pid in self._pids.items()}
+        while (pid := _dead_pid()) is not None:
+            if pid in by_pid:
+                _kill_group(pid)  # while the dead leader is not collected, its number is nobody else's
+            _, status, usage = os.wait4(pid, 0)
+            if pid in by_pid:
+                self._bury(by_pid[pid], pid, status, usage.ru_maxrss * _RSS_UNIT)
+
+    def _bury(self, worker: int, pid: int, status: int, peak: int) -> None:
+        del self._pids[worker]
+        page = self._pages.pop(worker)
+        running = page.running()
+        seconds = max(0.0, (time.monotonic_ns() - running.started) / 1e9) if running.job is not None else 0.0
+        page.close()
+        story = m.Story(worker, socket.gethostname(), pid, _ending(status), seconds, peak, self._last_lines(worker))
+        lease = running.lease if running.job is not None else None
+        self._tell(m.WorkerGone(worker, lease, running.job, story))
+
+    def _last_lines(self, worker: int) -> str:
+        folder = self._setup.folder if self._setup else "."
+        path = loop.output_path(folder, worker)
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                size = os.fstat(file.fileno()).st_size
+                file.seek(max(0, size - settings.STDERR_TAIL_BYTES))
+                tail = file.read().decode("utf-8", "replace")
+            os.unlink(path)  # noqa: PTH108
+        except OSError:
+            return ""
+        return tail
+
+    def _kill_all(self) -> None:
+        """Kill the workers and everything that they started, in groups of its own or not."""
+        deadline = time.monotonic() + settings.DIE_SECONDS - 1
+        for pid in self._pids.values():
+            _kill_group(pid)
+        me = psutil.Process()
+        while (left := me.children(recursive=True)) and time.monotonic() < deadline:
+            for process in left:
+                try:
+                    process.kill()
+                except psutil.NoSuchProcess:
+                    continue
+            psutil.wait_procs(left, timeout=0.2)
+            self._collect()
+
+    @staticmethod
+    def _collect() -> None:
+        """Reap whatever has died, for nobody else will."""
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                continue
+        except ChildProcessError:
+            return
+
+
+def _dead_pid() -> int | None:
+    """Return the pid of a process of ours that is dead and not collected, or None. Collects nothing."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        zombies = (p.pid for p in psutil.Process().children() if p.status() == psutil.STATUS_ZOMBIE)
+        return next(zombies, None)
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return None if found is None else found.si_pid
+
+
+def _kill_group(pid: int) -> None:
+    """Kill a worker's process group; while any member lives the number cannot be anybody else's."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _ending(status: int) -> str:
+    """Return in words how a process ended, from its wait status."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return f"signal {number} ({signal.Signals(number).name})"
+        except ValueError:
+            return f"signal {number}"
+    return f"exit code {os.waitstatus_to_exitcode(status)}"
