@@ -1,1 +1,71 @@
-"""Scatter/gather computing from notebooks: a cell becomes a batch of jobs, and the cell returns at once."""
+"""Scatter/gather computing from notebooks: a cell becomes a batch of jobs, and the cell returns at once.
+
+>>> import jupyter_dsage as dsage
+>>> session = dsage.spawn("local:?slots=2")
+>>> session.map(abs, [-1, 2, -3]).results()
+[1, 2, 3]
+>>> session.die()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dsage.errors import (
+    DsageError,
+    EngineError,
+    JobExitedError,
+    RemoteError,
+    SessionLost,
+    StartError,
+    UnknownServiceError,
+    UnpicklableError,
+    UsageError,
+    WorkerLost,
+)
+
+if TYPE_CHECKING:
+    from jupyter_dsage.client.batch import Batch
+    from jupyter_dsage.client.job import Job
+    from jupyter_dsage.client.session import Session, spawn
+    from jupyter_dsage.services import TimeSeries
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Batch",
+    "DsageError",
+    "EngineError",
+    "Job",
+    "JobExitedError",
+    "RemoteError",
+    "Session",
+    "SessionLost",
+    "StartError",
+    "TimeSeries",
+    "UnknownServiceError",
+    "UnpicklableError",
+    "UsageError",
+    "WorkerLost",
+    "spawn",
+]
+
+_LAZY = {
+    "Batch": "jupyter_dsage.client.batch",
+    "Job": "jupyter_dsage.client.job",
+    "Session": "jupyter_dsage.client.session",
+    "TimeSeries": "jupyter_dsage.services",
+    "spawn": "jupyter_dsage.client.session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is used: `import jupyter_dsage` alone loads neither zmq nor numpy."""
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

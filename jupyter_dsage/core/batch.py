@@ -50,9 +50,6 @@ class Batch:
     """Job -> attempts that ended with the loss of its worker (few, so sparse)."""
     failures: dict[int, int] = field(default_factory=dict)
     """Job -> attempts that raised and were retried (sparse)."""
-    round: int = 0
-    reborn: dict[int, int] = field(default_factory=dict)
-    """Job -> the round in which the user retried it: outcomes of earlier leases no longer count."""
 
     def append(self, segment: int, function: str, count: int) -> Segment:
         """Add a segment of `count` queued jobs at the end."""
@@ -82,7 +79,7 @@ class Batch:
 
     def admits(self, worker: int) -> bool:
         """Tell whether the limit lets this worker take a lease: a worker runs one job at a time."""
-        return self.limit is None or worker in self.workers or len(self.workers) < self.limit
+        return self.limit is None or len(self.workers) + (worker not in self.workers) <= self.limit
 
     def granted(self, worker: int) -> None:
         """Note that the worker holds one more lease of this batch."""

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from jupyter_dsage.core.scheduler import Scheduler
 
 
-def told(s: Scheduler, batch: Batch, runs: list[Run], failed: tuple[int, ...], source: State) -> None:
-    """End jobs by the outcomes a worker told; those that raised may be queued again instead."""
+def told(s: Scheduler, batch: Batch, runs: list[tuple[State, Run]], failed: tuple[int, ...]) -> None:
+    """End jobs, which are in the states given, by the outcomes a worker told.
+
+    Those that raised may be queued again instead.
+    """
     accepted: list[Run] = []
     raised: list[int] = []
-    for first, stop in runs:
+    for source, (first, stop) in runs:
         at = first
         for job in failed[bisect_left(failed, first) : bisect_right(failed, stop - 1)]:
             _finish(s, batch, at, job, source, accepted)
@@ -34,6 +37,7 @@ def told(s: Scheduler, batch: Batch, runs: list[Run], failed: tuple[int, ...], s
                     batch.jobs.move(job, job + 1, source, State.QUEUED)
                 continue
             batch.jobs.move(job, job + 1, source, State.FAILED)
+            forgive(batch, job, job + 1)
             accepted.append((job, job + 1))
             raised.append(job)
         _finish(s, batch, at, stop, source, accepted)
@@ -46,8 +50,7 @@ def _finish(s: Scheduler, batch: Batch, first: int, stop: int, source: State, ac
         return
     batch.jobs.move(first, stop, source, State.FINISHED)
     accepted.append((first, stop))
-    for job in [job for job in (*batch.losses, *batch.failures) if first <= job < stop]:
-        forgive(batch, job)
+    forgive(batch, first, stop)
     close(s, batch, first, stop)
 
 
@@ -62,37 +65,26 @@ def close(s: Scheduler, batch: Batch, first: int, stop: int) -> None:
 def late(s: Scheduler, lease: Lease, event: RunReported) -> None:
     """Take a late first outcome of a lost worker; a second attempt under way is ended."""
     batch = s.batches[lease.batch]
-    runs = lease.take(event.first, event.stop)
-    taken = 0
-    for first, stop in runs:
-        for job in range(first, stop):
-            if batch.reborn.get(job, 0) > lease.round:
-                continue
-            state = batch.jobs.state_of(job)
-            if state is State.RUNNING:
-                _supersede(s, batch, job)
-            elif state is not State.QUEUED:
-                continue
-            taken += 1
-            told(s, batch, [(job, job + 1)], tuple(n for n in event.failed if n == job), state)
-    s.dropped += event.stop - event.first - taken
+    runs: list[tuple[State, Run]] = []
+    for first, stop in lease.take(event.first, event.stop):
+        for source in (State.QUEUED, State.RUNNING):
+            runs += [(source, run) for run in batch.jobs[source].overlap(first, stop)]
+    runs.sort(key=lambda part: part[1])
+    for source, (first, stop) in runs:
+        if source is State.RUNNING:
+            _end_attempts(s, batch, first, stop)
+    s.dropped += event.stop - event.first - sum(stop - first for _, (first, stop) in runs)
+    told(s, batch, runs, event.failed)
     if event.ended or not lease.left:
         s.lapsed.pop(lease.number, None)
 
 
-def _supersede(s: Scheduler, batch: Batch, job: int) -> None:
-    """Take a job out of the lease it is running under now, and end that attempt."""
-    for lease in s.leases.values():
-        if lease.batch == batch.number and job in lease.left:
-            lease.take(job, job + 1)
-            s.order(c.EndJob(s.pool.workers[lease.worker].engine, lease.worker, lease.number, job, job + 1))
-            return
-
-
-def lost(s: Scheduler, batch: Batch, first: int, stop: int, source: State, story: Any) -> None:
+def lost(s: Scheduler, batch: Batch, runs: tuple[Run, ...], source: State, story: Any, attempts: int = 0) -> None:
     """End jobs as lost; a retry by the user may bring them back, so their payload stays."""
-    batch.jobs.move(first, stop, source, State.LOST)
-    s.order(c.TellLost(batch.number, ((first, stop),), story, batch.losses.get(first, 0)))
+    for first, stop in runs:
+        batch.jobs.move(first, stop, source, State.LOST)
+        forgive(batch, first, stop)
+    s.order(c.TellLost(batch.number, runs, story, attempts))
 
 
 def cancel(s: Scheduler, batch: Batch, runs: tuple[Run, ...]) -> None:
@@ -107,13 +99,14 @@ def cancel(s: Scheduler, batch: Batch, runs: tuple[Run, ...]) -> None:
             gone.add(a, b)
             _end_attempts(s, batch, a, b)
     for first, stop in gone:
+        forgive(batch, first, stop)
         close(s, batch, first, stop)
     if gone:
         s.order(c.TellCancelled(batch.number, tuple(gone)))
 
 
 def _end_attempts(s: Scheduler, batch: Batch, first: int, stop: int) -> None:
-    """Take cancelled jobs out of their leases: recall what has not started, end the one that runs."""
+    """Take jobs that have ended otherwise out of their leases: recall what has not started, end what runs."""
     for lease in list(s.leases.values()):
         if lease.batch != batch.number:
             continue
@@ -129,5 +122,5 @@ def give_up(s: Scheduler) -> None:
     if story is None:
         return
     for batch in s.batches.values():
-        for first, stop in batch.jobs[State.QUEUED]:
-            lost(s, batch, first, stop, State.QUEUED, story)
+        if batch.jobs.count(State.QUEUED):
+            lost(s, batch, tuple(batch.jobs[State.QUEUED]), State.QUEUED, story)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jupyter_dsage import settings
+
 if TYPE_CHECKING:
     from jupyter_dsage.core.ranges import Ranges, Run
 
@@ -17,7 +19,7 @@ class Lease:
     """Jobs ``[first, stop)`` of `segment` at `worker`.
 
     `left`: those not yet accounted for; `granted`: when, in seconds of the scheduler's clock; `each`: seconds
-    expected for one job; `round`: the batch's retry round at the grant.
+    expected for one job.
     """
 
     number: int
@@ -28,7 +30,6 @@ class Lease:
     stop: int
     granted: float
     each: float
-    round: int
     left: Ranges
     recalled: bool = False
 
@@ -36,6 +37,11 @@ class Lease:
     def estimate(self) -> float:
         """Seconds of work expected for what is left."""
         return self.each * len(self.left)
+
+    @property
+    def due(self) -> float:
+        """Return when it has run so long that its worker is no place to wait behind."""
+        return self.granted + max(settings.PATIENCE_SECONDS, settings.PATIENCE_FACTOR * self.estimate)
 
     def take(self, first: int, stop: int) -> list[Run]:
         """Take ``[first, stop)`` out of what is left; return the runs that were left of it."""

@@ -51,12 +51,13 @@ def _preferred(batch: Batch, worker: Worker) -> tuple[int, int] | None:
     if batch.seconds is None or batch.seconds >= settings.AFFINITY_SECONDS or worker.place is None:
         return None
     number, job = worker.place
-    if number != batch.number or job >= batch.jobs.total:
+    if number != batch.number:
         return None
     queued = batch.jobs[State.QUEUED]
-    segment = batch.segment_of(job)
-    for run in queued.overlap(job, segment.stop):
-        return run
+    segment = batch.segment_of(max(job - 1, 0))  # where it was, also when that segment is at its end
+    run = queued.first_run(job)
+    if run is not None and run[0] < segment.stop:
+        return run  # the caller cuts it at the segment's end
     for part in batch.segments_over(segment.stop, batch.jobs.total):
         if queued.covers(part[0].first, part[0].stop):
             return part[1]

@@ -34,6 +34,8 @@ class Worker:
     functions: set[str] = field(default_factory=set)
     segments: OrderedDict[int, None] = field(default_factory=OrderedDict)
     """Segments in its memory, least recently used first."""
+    proven: bool = False
+    """It has told something: it can do its work."""
     place: tuple[int, int] | None = None
     """(batch, job) after its last lease: where it goes on when segments matter."""
 
@@ -50,7 +52,7 @@ class Worker:
 
 @dataclass(slots=True)
 class Engine:
-    """A place that has slots. `births`: workers in a row that died before they joined."""
+    """A place that has slots. `births`: workers in a row that died before they told anything."""
 
     name: str
     slots: int
@@ -71,19 +73,30 @@ class Engine:
 class Pool:
     """All engines and workers of a session."""
 
-    __slots__ = ("_next", "engines", "workers")
+    __slots__ = ("_next", "engines", "starting", "workers")
 
     def __init__(self) -> None:
         self.engines: dict[str, Engine] = {}
         self.workers: dict[int, Worker] = {}
+        self.starting: dict[int, Worker] = {}
+        """Those of them that have not joined: few, and looked through at every event."""
         self._next = 1
 
     def new_worker(self, engine: str, due: float) -> Worker:
         """Add a starting worker to an engine, under a number never used before."""
         worker = Worker(self._next, engine, due)
         self._next += 1
-        self.workers[worker.number] = worker
+        self.workers[worker.number] = self.starting[worker.number] = worker
         return worker
+
+    def remove(self, number: int) -> Worker | None:
+        """Take a worker out and return it, or None if it is not there."""
+        self.starting.pop(number, None)
+        return self.workers.pop(number, None)
+
+    def missing(self, engine: Engine) -> int:
+        """Return how many workers an engine has less than slots."""
+        return engine.slots - sum(worker.engine == engine.name for worker in self.workers.values())
 
     def slots(self) -> int:
         """Return the slots of all engines that can start workers."""

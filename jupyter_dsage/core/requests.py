@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jupyter_dsage.core import ends
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.batch import Batch
-from jupyter_dsage.core.retry import forgive
+from jupyter_dsage.core.ranges import Ranges
 from jupyter_dsage.core.states import State
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def handle(s: Scheduler, event: Request) -> None:
         case e.CancelAsked():
             ends.cancel(s, batch, event.runs if event.runs is not None else ((0, batch.jobs.total),))
         case e.RetryAsked():
-            _retry(batch, event)
+            _retry(s, batch, event)
         case e.PauseAsked():
             batch.paused = True
             for lease in s.leases.values():
@@ -55,12 +55,15 @@ def handle(s: Scheduler, event: Request) -> None:
             batch.limit = event.limit
 
 
-def _retry(batch: Batch, event: e.RetryAsked) -> None:
-    batch.round += 1
+def _retry(s: Scheduler, batch: Batch, event: e.RetryAsked) -> None:
+    """Queue jobs for a new round; an outcome that comes late from an earlier one no longer counts."""
+    again = Ranges()
     for first, stop in event.runs:
         for source in (State.FAILED, State.LOST):
             for a, b in batch.jobs[source].overlap(first, stop):
                 batch.jobs.move(a, b, source, State.QUEUED)
-                for job in range(a, b):
-                    forgive(batch, job)
-                    batch.reborn[job] = batch.round
+                again.add(a, b)
+    for lease in s.lapsed.values():
+        if lease.batch == batch.number:
+            for a, b in again.overlap(lease.first, lease.stop):
+                lease.take(a, b)

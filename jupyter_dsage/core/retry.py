@@ -25,7 +25,12 @@ def retry_after_loss(batch: Batch, job: int) -> bool:
     return batch.losses[job] < settings.LOSS_ATTEMPTS
 
 
-def forgive(batch: Batch, job: int) -> None:
-    """Forget what a job was charged with: it has ended, or the user asked for a retry."""
-    batch.losses.pop(job, None)
-    batch.failures.pop(job, None)
+def forgive(batch: Batch, first: int, stop: int) -> None:
+    """Forget what jobs were charged with: they have ended, and a retry by the user starts afresh."""
+    for charged in (batch.losses, batch.failures):
+        if len(charged) < stop - first:  # the cheaper way round: either may be long
+            for job in [job for job in charged if first <= job < stop]:
+                del charged[job]
+        elif charged:
+            for job in range(first, stop):
+                charged.pop(job, None)

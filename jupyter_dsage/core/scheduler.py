@@ -57,9 +57,10 @@ class Scheduler:
             case e.PauseAsked() | e.ResumeAsked() | e.LimitAsked():
                 requests.handle(self, event)
             case e.EngineOpened():
-                self.pool.engines[event.engine] = Engine(event.engine, event.slots, due=[now] * event.slots)
+                self._engine_opened(Engine(event.engine, event.slots), now)
             case e.EngineFailed():
-                self._engine_failed(self.pool.engines[event.engine], event.story)
+                engine = self.pool.engines.setdefault(event.engine, Engine(event.engine, 0))
+                self._engine_failed(engine, event.story)
             case e.WorkerJoined():
                 self._joined(event.worker)
             case e.WorkerLost():
@@ -79,7 +80,7 @@ class Scheduler:
     def next_deadline(self) -> float | None:
         """Return when `TimePassed` is due at the latest, or None while only events matter."""
         times = [due for engine in self.pool.engines.values() for due in engine.due]
-        times += [w.due for w in self.pool.workers.values() if w.stage is Stage.STARTING]
+        times += [worker.due for worker in self.pool.starting.values()]
         times += [due for due, _ in self._recallable()]
         return min(times, default=None)
 
@@ -102,12 +103,12 @@ class Scheduler:
         if worker is None or worker.stage is not Stage.STARTING:
             return
         worker.stage = Stage.READY
-        self.pool.engines[worker.engine].births = 0
+        del self.pool.starting[number]
         self._room[number] = None
         self.order(c.TellPool())
 
     def _lost(self, event: e.WorkerLost, now: float) -> None:
-        worker = self.pool.workers.pop(event.worker, None)
+        worker = self.pool.remove(event.worker)
         if worker is None:
             return
         self._room.pop(event.worker, None)
@@ -115,7 +116,7 @@ class Scheduler:
             self._lapse(self.leases.pop(number), event)
         engine = self.pool.engines[worker.engine]
         engine.last_story = event.story
-        if worker.stage is Stage.STARTING:
+        if worker.stage is Stage.STARTING or (worker.leases and not worker.proven and event.job is None):
             engine.births += 1
         if engine.births >= settings.BIRTH_ATTEMPTS:
             self._engine_failed(engine, event.story)
@@ -130,13 +131,28 @@ class Scheduler:
         job = event.job if event.lease == lease.number else None
         if job is not None and job in lease.left and not retry_after_loss(batch, job):
             lease.take(job, job + 1)
-            ends.lost(self, batch, job, job + 1, State.RUNNING, event.story)
+            ends.lost(self, batch, ((job, job + 1),), State.RUNNING, event.story, batch.losses[job])
         for first, stop in lease.left:
             batch.jobs.move(first, stop, State.RUNNING, State.QUEUED)
         if lease.left:
             self.lapsed[lease.number] = lease
             while len(self.lapsed) > settings.LAPSED_LEASES:
                 self.lapsed.pop(next(iter(self.lapsed)))
+
+    def _engine_opened(self, engine: Engine, now: float) -> None:
+        """Start what an engine lacks: all its workers, or on its return those that are gone."""
+        self.pool.engines[engine.name] = engine
+        engine.due = [now] * self.pool.missing(engine)
+        self.order(c.TellPool())
+
+    def _proved(self, worker: Worker, now: float) -> None:
+        """A worker told something for the first time: its engine can start workers after all."""
+        worker.proven = True
+        engine = self.pool.engines[worker.engine]
+        if engine.births >= settings.BIRTH_ATTEMPTS and engine.failure is not None:
+            engine.failure = None
+            engine.due = [now] * self.pool.missing(engine)
+        engine.births = 0
 
     def _engine_failed(self, engine: Engine, story: Any) -> None:
         engine.failure = story
@@ -149,8 +165,8 @@ class Scheduler:
                 engine.due.remove(min(engine.due))
                 worker = self.pool.new_worker(engine.name, now + settings.JOIN_SECONDS)
                 self.order(c.StartWorker(engine.name, worker.number))
-        for worker in self.pool.workers.values():
-            if worker.stage is Stage.STARTING and worker.due <= now:
+        for worker in self.pool.starting.values():
+            if worker.due <= now:
                 worker.due = now + settings.JOIN_SECONDS
                 self.order(c.KillWorker(worker.engine, worker.number))
 
@@ -159,8 +175,7 @@ class Scheduler:
             engine.births = 0
             if engine.failure is not None:
                 engine.failure = None
-                running = sum(worker.engine == engine.name for worker in self.pool.workers.values())
-                engine.due = [now] * (engine.slots - running)
+                engine.due = [now] * self.pool.missing(engine)
         for worker in self.pool.workers.values():
             if worker.stage is Stage.READY:
                 worker.stage = Stage.RETIRING
@@ -176,24 +191,23 @@ class Scheduler:
     # --- reports -------------------------------------------------------------------------------------------
 
     def _reported(self, event: e.RunReported, now: float) -> None:
-        lease = self.leases.get(event.lease)
-        if lease is None:
-            lapsed = self.lapsed.get(event.lease)
-            if lapsed is not None:
-                ends.late(self, lapsed, event)
-            else:
-                self.dropped += event.stop - event.first
-            return
-        if lease.worker != event.worker:
+        lease = self.leases.get(event.lease) or self.lapsed.get(event.lease)
+        if lease is None or lease.worker != event.worker:
             self.dropped += event.stop - event.first
             return
+        if lease.number in self.lapsed:
+            ends.late(self, lease, event)
+            return
+        worker = self.pool.workers[lease.worker]
+        if not worker.proven:
+            self._proved(worker, now)
         batch = self.batches[lease.batch]
         if event.stop > event.first:
             batch.observe(event.stop - event.first, event.seconds)
             batch.served += event.seconds - lease.each * (event.stop - event.first)
         runs = lease.take(event.first, event.stop)
         self.dropped += event.stop - event.first - sum(b - a for a, b in runs)
-        ends.told(self, batch, runs, event.failed, State.RUNNING)
+        ends.told(self, batch, [(State.RUNNING, run) for run in runs], event.failed)
         if event.ended:
             self._end_lease(lease, now)
 
@@ -204,9 +218,10 @@ class Scheduler:
         del self.leases[lease.number]
         batch.released(worker.number)
         worker.leases.remove(lease.number)
-        worker.place = (lease.batch, lease.stop)
         if worker.leases:
             self.leases[worker.leases[0]].granted = now
+        else:
+            worker.place = (lease.batch, lease.stop)
         if worker.stage is Stage.READY:
             self._room[worker.number] = None
         self._leave_if_done(worker)
@@ -231,15 +246,15 @@ class Scheduler:
                 if not hungry:
                     return
                 worker = self.pool.workers[number]
-                if len(worker.leases) == depth and self._has_room(worker):
+                if len(worker.leases) == depth and self._has_room(worker, now):
                     self._grant(worker, hungry, slots, now)
 
-    def _has_room(self, worker: Worker) -> bool:
+    def _has_room(self, worker: Worker, now: float) -> bool:
         """Tell whether a worker may have one more: a second lease only behind a first that is short."""
         if not worker.leases:
             return True
         running = self.leases[worker.leases[0]]
-        return 0 < running.estimate <= settings.DEPTH_SECONDS and not running.recalled
+        return 0 < running.estimate <= settings.DEPTH_SECONDS and not running.recalled and now < running.due
 
     def _grant(self, worker: Worker, hungry: list[Batch], slots: int, now: float) -> None:
         batch = placement.choose_batch(hungry, worker.number)
@@ -249,7 +264,7 @@ class Scheduler:
         batch.jobs.move(first, stop, State.QUEUED, State.RUNNING)
         lease = Lease(
             self._next_lease, worker.number, batch.number, segment.number, first, stop, now,
-            batch.seconds or 0.0, batch.round, Ranges([(first, stop)]),
+            batch.seconds or 0.0, Ranges([(first, stop)]),
         )  # fmt: skip
         self._next_lease += 1
         self.leases[lease.number] = lease
@@ -298,9 +313,9 @@ class Scheduler:
             for number in worker.leases:
                 lease = self.leases[number]
                 batch = self.batches[lease.batch]
-                if not lease.recalled and batch.limit is None and lease.unstarted(begun=begun):
-                    patience = max(settings.PATIENCE_SECONDS, settings.PATIENCE_FACTOR * lease.estimate)
-                    out.append((lease.granted + patience, lease))
+                others = batch.limit is None or len(batch.workers) < batch.limit
+                if others and not lease.recalled and lease.unstarted(begun=begun):
+                    out.append((lease.due, lease))
                 begun = False
         return out
 

@@ -138,6 +138,20 @@ def dump_calls(calls: Sequence[Any], first: int, *, strict: bool = False) -> byt
     return _dump_each(calls, first, strict=strict)
 
 
+def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any], number: int) -> Call | bytes:
+    """Return the arguments of one job, pickled unless they are plain; raises UnpicklableError."""
+    call = (args, kwargs)
+    return call if _plain(call) else dumps(call, f"job {number}")
+
+
+def dump_packed(calls: Sequence[Call | bytes]) -> bytes:
+    """Return a chunk of jobs that went through `pack_call`."""
+    if not any(isinstance(call, bytes) for call in calls):
+        return pickle.dumps((TUPLES, [call[0] for call in calls]), PROTOCOL)
+    each = [call if isinstance(call, bytes) else pickle.dumps(call, PROTOCOL) for call in calls]
+    return pickle.dumps((EACH, each), PROTOCOL)
+
+
 def _plain(call: Any) -> bool:
     return (
         type(call) is tuple

@@ -1,0 +1,66 @@
+"""A complete ``concurrent.futures.Executor`` over a session."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from jupyter_dsage.client.job import Job
+    from jupyter_dsage.client.session import Session
+    from jupyter_dsage.client.submit import Submitter
+
+T = TypeVar("T")
+
+
+class DsageExecutor(Executor):
+    """Made by `Session.executor`; shutting it down leaves the session alive."""
+
+    def __init__(self, session: Session, submitter: Submitter) -> None:
+        self._session = session
+        self._submitter = submitter
+        self._maps: list[Any] = []
+        self._closed = False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job:
+        """Submit one call; see `concurrent.futures.Executor.submit`."""
+        self._check_open()
+        return self._submitter.submit(self._session.function(fn), args, kwargs)
+
+    def map(
+        self, fn: Callable[..., T], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
+    ) -> Iterator[T]:
+        """Yield the results in order; `chunksize` is taken and not needed: chunks are sized by what is observed."""
+        self._check_open()
+        del chunksize
+        batch = self._session.map(fn, *iterables)
+        self._maps.append(batch)
+        deadline = None if timeout is None else time.monotonic() + timeout
+
+        def values() -> Iterator[T]:
+            number = 0
+            try:
+                while batch.wait_for_number(number, deadline):
+                    yield batch[number].result()
+                    number += 1
+            finally:
+                if not batch.ready():
+                    batch.cancel()
+
+        return values()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Take no more jobs; wait for those there are, or cancel them."""
+        self._closed = True
+        for batch in (self._submitter.batch, *self._maps):
+            if cancel_futures:
+                batch.cancel()
+            if wait:
+                batch.wait()

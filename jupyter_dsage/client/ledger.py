@@ -1,0 +1,185 @@
+"""The jobs of one batch as the client knows them: how many there are, which have ended, who waits.
+
+All waiting of user threads happens here, on one condition; the I/O thread brings endings in. A ledger knows
+neither session nor socket.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING
+
+from jupyter_dsage.client.job import Job
+from jupyter_dsage.client.record import Ended, Ending, Holder, Record
+from jupyter_dsage.core.ranges import Ranges, Run
+from jupyter_dsage.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+CANCELLED = Ended(lambda job: CancelledError(f"Job {job} was cancelled."), cancelled=True)
+
+
+class Ledger:
+    """Job number -> `Job`, made when someone looks, and its ending.
+
+    `on_cancel` is called when one job is cancelled through its `Job`; `may_wait` tells whether the calling thread
+    may wait (the I/O thread may not).
+    """
+
+    def __init__(self, name: str, on_cancel: Callable[[Run], None], may_wait: Callable[[], bool]) -> None:
+        self.name = name
+        self.changed = threading.Condition()
+        self.total = 0
+        """Jobs that have a number."""
+        self.record = Record()
+        self.failed = Ranges()
+        """Ended with an exception, or lost."""
+        self.cancelled = Ranges()
+        self.log: list[Run] = []
+        """Runs in the order in which they ended."""
+        self.listeners: list[Callable[[], None]] = []
+        """Called after each change, on the thread that brought it: for event loops."""
+        self._on_cancel = on_cancel
+        self._may_wait = may_wait
+        self._jobs: dict[int, Job] = {}
+        self._live: dict[int, Job] = {}
+        """Materialised jobs that have not ended."""
+
+    # --- what Job asks -------------------------------------------------------------------------------------
+
+    def job(self, number: int) -> Job:
+        """Return the one `Job` of a number."""
+        with self.changed:
+            made = self._jobs.get(number)
+            if made is None:
+                made = self._jobs[number] = Job(self, number)
+            return made
+
+    def _holder(self, job: Job) -> Holder | None:
+        return job.kept or self.record.find(job.index)
+
+    def materialise(self, job: Job) -> None:
+        """Bring a job's Future state into being, once."""
+        with self.changed:
+            if job.materialised:
+                return
+            holder = self._holder(job)
+            job.make_state(ended=holder is not None, cancelled=holder is not None and holder.cancelled)
+            if holder is None:
+                self._live[job.index] = job
+
+    def has_ended(self, job: Job) -> str | None:
+        """Return ``"finished"``, ``"failed"`` or ``"cancelled"``, or None while the job has not ended."""
+        with self.changed:
+            holder = self._holder(job)
+            if holder is None:
+                return None
+            if holder.cancelled:
+                return "cancelled"
+            return "failed" if job.kept or job.index in self.failed else "finished"
+
+    def ending(self, job: Job) -> Ending:
+        """Return how an ended job ended; unpickles it on the first look."""
+        with self.changed:
+            holder = self._holder(job)
+            if holder is None:
+                raise RuntimeError(f"job {job.index} has not ended")
+            return holder.ending(job.index)
+
+    def output_of(self, job: Job) -> str:
+        """Return the end of what a job printed, empty while it has not ended."""
+        with self.changed:
+            holder = self._holder(job)
+            return "" if holder is None else holder.output(job.index)
+
+    def wait_for_job(self, job: Job, timeout: float | None) -> None:
+        """Wait until a job has ended; raises TimeoutError."""
+        self.wait(lambda: self._holder(job) is not None, timeout, f"Job {job.index} of batch {self.name!r}")
+
+    def cancel_job(self, job: Job) -> bool:
+        """Cancel one job; False if it had ended otherwise."""
+        run = (job.index, job.index + 1)
+        if job.kept is None and self.end([run], CANCELLED):
+            self._on_cancel(run)
+            return True
+        return self.has_ended(job) == "cancelled"
+
+    # --- waiting -------------------------------------------------------------------------------------------
+
+    def wait(self, fact: Callable[[], bool], timeout: float | None, what: str) -> None:
+        """Wait until `fact` holds; raises TimeoutError. An interrupt ends the wait and nothing else."""
+        with self.changed:
+            if fact():
+                return
+            if not self._may_wait():
+                raise UsageError(f"{what} has not ended, and a callback must not wait: it would wait for ever.")
+            deadline = None if timeout is None else time.monotonic() + timeout
+            while not fact():
+                rest = None if deadline is None else deadline - time.monotonic()
+                if rest is not None and rest <= 0:
+                    raise TimeoutError(f"{what} has not ended within {timeout} s; it goes on.")
+                self.changed.wait(rest)
+
+    # --- what ends jobs ------------------------------------------------------------------------------------
+
+    def end(self, runs: Iterable[Run], holder: Holder, failed: Sequence[int] | None = None) -> list[Run]:
+        """Note that jobs ended; return the runs that had not ended before.
+
+        `failed`: those of them that raised; None: all of them, unless `holder` is a cancellation.
+        """
+        with self.changed:
+            new = [run for first, stop in runs for run in self.record.add(first, stop, holder)]
+            marked = self.cancelled if holder.cancelled else self.failed
+            if holder.cancelled or failed is None:
+                for first, stop in new:
+                    marked.add(first, stop)
+            elif failed:
+                fresh = Ranges(new)
+                for job in failed:
+                    if job in fresh:
+                        marked.add(job, job + 1)
+            self.log += new
+            settled = self._take_live(new)
+            facts = [(job, holder.cancelled, job.index in self.failed) for job in settled]
+            self.changed.notify_all()
+        for settled_job, cancelled, raised in facts:
+            settled_job.settle(cancelled=cancelled, raised=raised)
+        self.tell()
+        return new
+
+    def _take_live(self, runs: list[Run]) -> list[Job]:
+        if not self._live:
+            return []
+        if sum(stop - first for first, stop in runs) < len(self._live):
+            numbers = [number for first, stop in runs for number in range(first, stop) if number in self._live]
+        else:
+            ended = Ranges(runs)
+            numbers = [number for number in self._live if number in ended]
+        return [self._live.pop(number) for number in numbers]
+
+    def reopen(self) -> list[Run]:
+        """Open every failed job again, under a new `Job`; return the runs."""
+        with self.changed:
+            runs = list(self.failed)
+            for first, stop in runs:
+                for number in range(first, stop):
+                    old = self._jobs.pop(number, None)
+                    if old is not None:
+                        old.kept = self.record.find(number)
+                    self.record.forget(number)
+            self.failed = Ranges()
+            return runs
+
+    def grow(self, total: int) -> None:
+        """Note that there are jobs up to `total`."""
+        with self.changed:
+            self.total = max(self.total, total)
+            self.changed.notify_all()
+
+    def tell(self) -> None:
+        """Call the listeners."""
+        for listener in list(self.listeners):
+            listener()

@@ -1,0 +1,36 @@
+"""The story of a lost job, told to its user: signal, host, seconds, memory, last lines (P4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jupyter_dsage.client.record import Ended
+from jupyter_dsage.errors import WorkerLost
+
+if TYPE_CHECKING:
+    from jupyter_dsage.wire import messages as m
+
+
+def lost_jobs(message: m.Lost, batch: str) -> Ended:
+    """Return the ending of jobs that were lost."""
+    return Ended(lambda job: WorkerLost(_sentence(message, batch, job)))
+
+
+def _sentence(message: m.Lost, batch: str, job: int) -> str:
+    story = message.story
+    if not message.attempts:
+        return f"Job {job} of batch {batch!r} could not run, since no worker is left: {_end(story)}."
+    times = "once" if message.attempts == 1 else f"{message.attempts} times"
+    text = (
+        f"Job {job} of batch {batch!r} took its worker with it {times}. The last one, worker {story.worker} "
+        f"(pid {story.pid}) on {story.host}, ended with {story.ending} after {story.seconds:.1f} s in the job; "
+        f"peak memory {story.peak_bytes / 1e6:.0f} MB."
+    )
+    lines = story.output.strip()
+    return f"{text} Its last lines:\n{lines}" if lines else text
+
+
+def _end(story: m.Story) -> str:
+    lines = story.output.strip().splitlines()
+    last = f"; its last line: {lines[-1]}" if lines else ""
+    return f"{story.ending} on {story.host}{last}"

@@ -1,0 +1,357 @@
+"""`Session`: a child with its engines and batches, as the kernel holds it."""
+
+from __future__ import annotations
+
+import atexit
+import importlib.metadata
+import itertools
+import os
+import sys
+import threading
+from concurrent.futures import Future
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from jupyter_dsage import ids, settings
+from jupyter_dsage.client.batch import Batch, check_limit
+from jupyter_dsage.client.executor import DsageExecutor
+from jupyter_dsage.client.feeder import Source, source_of, zipped
+from jupyter_dsage.client.ledger import CANCELLED
+from jupyter_dsage.client.link import ChildLink, log
+from jupyter_dsage.client.losses import lost_jobs
+from jupyter_dsage.client.start import Started, start_child
+from jupyter_dsage.client.submit import Submitter
+from jupyter_dsage.errors import SessionLost, StartError, UnknownServiceError, UsageError
+from jupyter_dsage.net.engine_url import EngineURL, parse_urls
+from jupyter_dsage.net.zmq_transport import ZmqNetwork
+from jupyter_dsage.services import SHIPPED
+from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire import payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from jupyter_dsage.client.job import Job
+
+    Function = Callable[..., Any] | str
+    Urls = Iterable[str | Sequence[object]] | str | None
+
+_alive: set[Session] = set()
+
+
+def spawn(
+    urls: Urls = None,
+    name: str | None = None,
+    *,
+    services: Mapping[str, Callable[..., Any]] | None = None,
+    log: IO[str] | IO[bytes] | None = None,
+) -> Session:
+    """Start a session: a background process with one local worker per core, or with the engines that `urls` names.
+
+    `urls`: ``"local:?slots=2"``, a list of such, or tuples as in 2008; `name`: for people, the session's id if left
+    out; `services`: functions that jobs may call by name (``{"/square": square}``); `log`: an open file for the
+    child's log. Returns when the child listens; workers start meanwhile. Raises EngineError for a URL that cannot be
+    used, UnpicklableError for a service that cannot travel, StartError if the child does not start.
+    """
+    engines = parse_urls(urls)
+    registered = {key: payload.dump_function(function) for key, function in (services or {}).items()}
+    return Session(start_child(engines, log), engines, name, registered)
+
+
+class Session:
+    """Made by `spawn`. Leaving its ``with`` block, or the interpreter, ends it with all of its processes."""
+
+    def __init__(
+        self, started: Started, engines: list[EngineURL], name: str | None, services: dict[str, bytes]
+    ) -> None:
+        self.id = started.session
+        self.name = name or started.session
+        self.pid = started.process.pid
+        """Pid of the child."""
+        self.engines = tuple(engines)
+        self.workers: tuple[m.WorkerInfo, ...] = ()
+        """The workers there are: number, engine, pid and stage."""
+        self.slots = sum(engine.slots for engine in engines)
+        self.failures: tuple[str, ...] = ()
+        """Why engines cannot start workers, one sentence each."""
+        self._started = started
+        self._owner = os.getpid()
+        self._services = services
+        self._by_number: dict[int, Batch] = {}
+        self._by_name: dict[str, Batch] = {}
+        self._numbers = itertools.count(1)
+        self._functions: set[str] = set()
+        self._references: dict[Any, str] = {}
+        """Functions that travel as a name only -> their ids."""
+        self._bare: dict[int, tuple[str, bool]] = {}
+        """Batch -> its function, and whether its jobs are plain items."""
+        self._asks: dict[int, Future[str]] = {}
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._over: str | None = None
+        self._dying = False
+        self._submitter: Submitter | None = None
+        self._welcome: Future[None] = Future()
+        if started.process.stdout is None:
+            raise StartError("The child has no pipe.")
+        self._link = ChildLink(ZmqNetwork(), started.address, started.process.stdout, self)
+        _alive.add(self)
+        python = "{}.{}".format(*sys.version_info)
+        version = importlib.metadata.version("jupyter_dsage")
+        self._link.post(m.Hello(settings.PROTOCOL, version, python, os.getpid()))
+        try:
+            self._welcome.result(settings.START_SECONDS)
+        except BaseException:
+            self.die()
+            raise
+
+    # --- jobs ----------------------------------------------------------------------------------------------
+
+    def scatter(
+        self,
+        fn: Function,
+        jobs: Iterable[Any],
+        name: str | None = None,
+        *,
+        retries: int = 0,
+        limit: int | None = None,
+    ) -> Batch:
+        """Run ``fn(*args, **kwargs)`` for each (args, kwargs) pair of `jobs`, any iterable; returns at once.
+
+        `fn`: a function, which travels by value with what it captured, or a service's name; `name`: of the batch
+        (``"batch-1"`` if left out; a name that is taken goes to the new batch); `retries`: how often a job that raises
+        is tried again; `limit`: jobs that run at once at most. The first job is drawn and checked before the call
+        returns, the rest by a thread, so do not change arguments meanwhile. Raises UnpicklableError, which names the
+        culprit by its path, UsageError, UnknownServiceError, SessionLost.
+        """
+        return self._open(self.function(fn), name, retries, limit, lambda f: source_of(jobs, f, bare=False), bare=False)
+
+    def map(
+        self,
+        fn: Function,
+        *iterables: Iterable[Any],
+        name: str | None = None,
+        retries: int = 0,
+        limit: int | None = None,
+    ) -> Batch:
+        """Run ``fn(item)`` for each item, or ``fn(a, b, …)`` over several iterables; otherwise as `scatter`."""
+        if not iterables:
+            raise UsageError("map needs at least one iterable: session.map(fn, items).")
+        one = len(iterables) == 1
+
+        def source(function: str) -> Source:
+            return source_of(iterables[0], function, bare=True) if one else zipped(iterables, function)
+
+        return self._open(self.function(fn), name, retries, limit, source, bare=one)
+
+    def submit(self, fn: Function, /, *args: Any, **kwargs: Any) -> Job:
+        """Run one call; returns its `Job`. Consecutive calls gather in one batch, ``"submit"``."""
+        with self._lock:
+            if self._submitter is None:
+                self._submitter = self._new_submitter("submit")
+        return self._submitter.submit(self.function(fn), args, kwargs)
+
+    def executor(self) -> DsageExecutor:
+        """Return a ``concurrent.futures.Executor`` whose jobs run in this session."""
+        return DsageExecutor(self, self._new_submitter(None))
+
+    @property
+    def batches(self) -> Mapping[str, Batch]:
+        """The batches by name; where several had one name, the latest."""
+        return MappingProxyType(self._by_name)
+
+    def add_to(self, batch: Batch, jobs: Iterable[Any], fn: Function | None) -> None:
+        """Add jobs to a batch; see `Batch.add`."""
+        if batch.number not in self._bare:
+            raise UsageError(f"Batch {batch.name!r} grows by session.submit, not by add.")
+        function, bare = self._bare[batch.number]
+        batch.feed(source_of(jobs, function if fn is None else self.function(fn), bare=bare))
+
+    def _open(
+        self,
+        function: str,
+        name: str | None,
+        retries: int,
+        limit: int | None,
+        source: Callable[[str], Source],
+        *,
+        bare: bool,
+    ) -> Batch:
+        batch = self._new_batch(name, retries, limit)
+        self._bare[batch.number] = (function, bare)
+        batch.feed(source(function))
+        with self._lock:
+            self._by_name[batch.name] = batch
+        return batch
+
+    def _new_batch(self, name: str | None, retries: int, limit: int | None) -> Batch:
+        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
+            raise UsageError(f"retries={retries!r} is no number of retries: give 0 or more.")
+        if name is not None and (not isinstance(name, str) or not 0 < len(name) <= 200):  # noqa: PLR2004
+            raise UsageError(f"name={name!r} is no name for a batch: give a string of 1 to 200 characters.")
+        with self._lock:
+            self._check_alive()
+            number = next(self._numbers)
+            batch = Batch(self, number, name or f"batch-{number}", check_limit(limit))
+            self._by_number[number] = batch
+            self.post(m.OpenBatch(number, batch.name, retries, limit))
+            return batch
+
+    def _new_submitter(self, name: str | None) -> Submitter:
+        batch = self._new_batch(name, 0, None)
+        self._by_name[batch.name] = batch
+        return Submitter(batch, self._link)
+
+    def function(self, fn: Function) -> str:
+        """Return the id of a function, sending it if the child does not have it; see `scatter` for what it raises."""
+        if isinstance(fn, str):
+            return self._service(fn)
+        try:
+            known = self._references.get(fn)
+        except TypeError:
+            known = None  # a callable that cannot be hashed
+        if known is not None:
+            return known
+        data = payload.dump_function(fn)
+        name = self._send_function(ids.function_id(data), None, data)
+        if payload.by_reference(fn):
+            self._references[fn] = name
+        return name
+
+    def _service(self, name: str) -> str:
+        if name in self._services:
+            data = self._services[name]
+            return self._send_function(ids.function_id(data), None, data)
+        if name in SHIPPED:
+            return self._send_function(f"service:{name}", name)
+        known = ", ".join(sorted({*self._services, *SHIPPED}))
+        raise UnknownServiceError(
+            f"There is no service {name!r}; there is {known}. Register it with spawn(services={{{name!r}: function}})."
+        )
+
+    def _send_function(self, function: str, service: str | None, *data: bytes) -> str:
+        with self._lock:
+            if function not in self._functions:
+                self._functions.add(function)
+                self.post(m.Function(function, service), *data)
+        return function
+
+    # --- the session ---------------------------------------------------------------------------------------
+
+    def refresh(self, timeout: float | None = 30.0) -> str:
+        """Have idle workers replaced now, and busy ones when their jobs are done, so that modules are read anew.
+
+        Returns the child's answer, one sentence.
+        """
+        return self._ask(m.Refresh).result(timeout)
+
+    def wait_for_workers(self, timeout: float | None = None) -> bool:
+        """Wait until every engine's workers have joined, or have failed to; return whether that came in time."""
+
+        def settled() -> bool:
+            return self._over is not None or bool(self.failures) or self._all_joined()
+
+        with self._changed:
+            return self._changed.wait_for(settled, timeout)
+
+    def _all_joined(self) -> bool:
+        return len(self.workers) >= self.slots and all(worker.stage == "ready" for worker in self.workers)
+
+    def die(self) -> None:
+        """End the session: child, workers, sockets and files. Jobs that have not ended end as SessionLost."""
+        if os.getpid() != self._owner:
+            return  # a fork of the owner: the session is not its own
+        self._dying = True
+        if self._over is None:
+            self.post(m.Die())
+        self._link.wait_ended(settings.DIE_SECONDS)
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.die()
+
+    def __repr__(self) -> str:
+        state = self._over or f"{len(self.workers)} workers, {len(self._by_number)} batches"
+        return f"<Session {self.name!r}: {state}>"
+
+    # --- for batches and their kin -------------------------------------------------------------------------
+
+    def post(self, message: m.Message, *frames: bytes) -> None:
+        """Send a message to the child; raises SessionLost if there is none any more."""
+        self._check_alive()
+        self._link.post(message, *frames)
+
+    def on_io_thread(self) -> bool:
+        """Tell whether the caller runs in a callback, where waiting would wait for ever."""
+        return self._link.on_thread()
+
+    def _check_alive(self) -> None:
+        if os.getpid() != self._owner:
+            raise SessionLost("This session belongs to the process that forked this one: spawn another here.")
+        if self._over is not None:
+            raise SessionLost(f"Session {self.name!r} is over: {self._over} Spawn a new one.")
+
+    def _ask(self, kind: type[m.Refresh]) -> Future[str]:
+        answer: Future[str] = Future()
+        with self._lock:
+            number = next(self._numbers)
+            self._asks[number] = answer
+        self.post(kind(number))
+        return answer
+
+    # --- link.Receiver: called by the I/O thread -----------------------------------------------------------
+
+    def receive(self, message: m.Message, frames: list[bytes | memoryview]) -> None:
+        """See `link.Receiver`."""
+        match message:
+            case m.Outcomes():
+                self._by_number[message.batch].outcomes(message, frames[0])
+            case m.Lost():
+                self._by_number[message.batch].ended(
+                    message.runs, lost_jobs(message, self._by_number[message.batch].name)
+                )
+            case m.Cancelled():
+                self._by_number[message.batch].ended(message.runs, CANCELLED)
+            case m.PoolChanged():
+                self._pool_changed(message)
+            case m.Answer():
+                self._asks.pop(message.ask).set_result(message.text)
+            case m.Welcome():
+                self._welcome.set_result(None)
+            case m.Refused():
+                if not self._welcome.done():
+                    self._welcome.set_exception(StartError(message.reason))
+                log.error("The child refused a message: %s", message.reason)
+
+    def _pool_changed(self, message: m.PoolChanged) -> None:
+        with self._changed:
+            self.workers, self.slots, self.failures = message.workers, message.slots, message.failures
+            self._changed.notify_all()
+        for batch in list(self._by_number.values()):
+            batch.poke()
+
+    def ended(self) -> None:
+        """See `link.Receiver`."""
+        self._started.release()
+        code = self._started.process.returncode
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        reason = "it was ended by die()." if self._dying else f"its background process ended with {how}."
+        with self._changed:
+            self._over = reason
+            self._changed.notify_all()
+        for batch in list(self._by_number.values()):
+            batch.session_ended(reason)
+        answers: list[Future[Any]] = [*self._asks.values(), self._welcome]
+        for answer in answers:
+            if not answer.done():
+                answer.set_exception(SessionLost(f"Session {self.name!r} is over: {reason}"))
+        _alive.discard(self)
+
+
+@atexit.register
+def _end_all() -> None:
+    for session in list(_alive):
+        session.die()

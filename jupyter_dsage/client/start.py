@@ -1,0 +1,146 @@
+"""Starts a child: its folder, its process, its setup; waits until it says that it listens."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+
+from jupyter_dsage import ids, settings
+from jupyter_dsage.errors import StartError, UsageError
+from jupyter_dsage.net import launch
+from jupyter_dsage.wire import messages as m
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jupyter_dsage.net.engine_url import EngineURL
+
+_LONGEST_FOLDER = 107 - len("/worker.sock") - len("dsage-xxxxxxxx")
+"""AF_UNIX paths end at 107 bytes."""
+
+
+@dataclass(slots=True)
+class Started:
+    """A child that listens. Its stdin is its life line (keep it open), its stdout ends when it does."""
+
+    session: str
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+        return f"ipc://{self.folder}/client.sock"
+
+    def release(self) -> None:
+        """Close the pipes, wait for the exit, and remove what the child may have left."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            self.process.wait(settings.DIE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def start_child(engines: Sequence[EngineURL], log: IO[str] | IO[bytes] | None) -> Started:
+    """Start a child with these engines; its log goes to an open file, else to its folder.
+
+    Raises StartError, with the end of the log, when it does not come up; UsageError for a log that is no file.
+    """
+    import psutil
+
+    session = ids.new_session_id()
+    folder = Path(tempfile.mkdtemp(prefix="dsage-", dir=_runtime_folder()))
+    path = folder / "child.log"
+    setup = m.ChildSetup(
+        session,
+        str(folder),
+        os.getpid(),
+        psutil.Process().create_time(),
+        tuple(m.EngineSetup(engine.name, engine.slots, engine.note) for engine in engines),
+        _cwd(),
+        tuple(entry or _cwd() for entry in sys.path),
+    )
+    with path.open("ab") as own_log:
+        try:
+            process = subprocess.Popen(
+                launch.command("jupyter_dsage.child"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=_descriptor(log) if log is not None else own_log,
+                start_new_session=True,
+            )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    started = Started(session, folder, process)
+    try:
+        _hand_over(process, setup)
+    except BaseException as error:
+        process.kill()
+        tail = _tail(path)
+        started.release()
+        if isinstance(error, OSError):
+            raise StartError(f"The background process of the session did not start: {error}.\n{tail}") from None
+        raise
+    return started
+
+
+def _hand_over(process: subprocess.Popen[bytes], setup: m.ChildSetup) -> None:
+    """Send the setup and wait for the word ``ready``; raises OSError if it does not come."""
+    if process.stdin is None or process.stdout is None:
+        raise OSError("it has no pipes")
+    process.stdin.write(msgspec.json.encode(setup) + b"\n")
+    process.stdin.flush()
+    deadline = time.monotonic() + settings.START_SECONDS
+    word = b""
+    while not word.endswith(b"\n"):
+        if not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise OSError(f"it said nothing for {settings.START_SECONDS:.0f} s")
+        data = os.read(process.stdout.fileno(), 100)
+        if not data:
+            raise OSError(f"it ended with exit code {process.wait()}")
+        word += data
+
+
+def _runtime_folder() -> str:
+    """Return a folder of this user's with a short path, for sockets."""
+    wanted = os.environ.get("XDG_RUNTIME_DIR", "")
+    for folder in (wanted, tempfile.gettempdir()):
+        if folder and len(os.fsencode(folder)) < _LONGEST_FOLDER and os.access(folder, os.W_OK):
+            return folder
+    return "/tmp"  # noqa: S108  (mkdtemp makes a folder of mode 0700 with a new name in it)
+
+
+def _cwd() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return "/"  # the directory was removed under us
+
+
+def _descriptor(log: IO[str] | IO[bytes]) -> int:
+    try:
+        return log.fileno()
+    except (AttributeError, OSError, ValueError):
+        raise UsageError(f"The log must be an open file, such as open('client.log', 'w'), not {log!r}.") from None
+
+
+def _tail(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")[-2000:]
+    except OSError:
+        return ""
