@@ -154,7 +154,9 @@ class Batch(Sequence[Job]):
         with self._edit:
             self._over = reason
             self._drop_sources(self._ledger.total)
-        self._ledger.end([(0, self._ledger.total)], Ended(lambda job: SessionLost(f"Job {job} did not end: {reason}")))
+        self._ledger.end(
+            [(0, self._ledger.total)], Ended(lambda job: SessionLost(f"Job {job} did not end: {reason}"), "lost")
+        )
 
     def _drop_sources(self, stop: int) -> None:
         for source in [*self._feeder.stop(), *self._open]:
@@ -186,19 +188,19 @@ class Batch(Sequence[Job]):
 
     @property
     def failed(self) -> list[Job]:
-        """The jobs that raised or were lost so far, in order."""
+        """The jobs that raised or were lost so far, in order: those that `retry` would run again."""
         with self._ledger.changed:
-            numbers = list(self._ledger.failed.numbers())
+            numbers = sorted([*self._ledger.failed.numbers(), *self._ledger.lost.numbers()])
         return [self._ledger.job(number) for number in numbers]
 
     @property
     def counts(self) -> dict[str, int]:
-        """Jobs by what is known here: waiting (queued or running), finished, failed (lost ones too), cancelled."""
+        """Jobs by what is known here: waiting (queued or running), finished, failed, lost, cancelled."""
         ledger = self._ledger
         with ledger.changed:
-            ended, failed, cancelled = len(ledger.record.ended), len(ledger.failed), len(ledger.cancelled)
-            waiting = ledger.total - ended
-        return {"waiting": waiting, "finished": ended - failed - cancelled, "failed": failed, "cancelled": cancelled}
+            ended = len(ledger.record.ended)
+            other = {"failed": len(ledger.failed), "lost": len(ledger.lost), "cancelled": len(ledger.cancelled)}
+            return {"waiting": ledger.total - ended, "finished": ended - sum(other.values()), **other}
 
     def ready(self) -> bool:
         """Tell whether all jobs present have ended."""

@@ -19,7 +19,7 @@ from jupyter_dsage.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-CANCELLED = Ended(lambda job: CancelledError(f"Job {job} was cancelled."), cancelled=True)
+CANCELLED = Ended(lambda job: CancelledError(f"Job {job} was cancelled."), "cancelled")
 
 
 class Ledger:
@@ -36,7 +36,9 @@ class Ledger:
         """Jobs that have a number."""
         self.record = Record()
         self.failed = Ranges()
-        """Ended with an exception, or lost."""
+        """Ended with an exception."""
+        self.lost = Ranges()
+        """Took their workers with them, or the session ended before they did."""
         self.cancelled = Ranges()
         self.log: list[Run] = []
         """Runs in the order in which they ended."""
@@ -67,18 +69,16 @@ class Ledger:
             if job.materialised:
                 return
             holder = self._holder(job)
-            job.make_state(ended=holder is not None, cancelled=holder is not None and holder.cancelled)
+            job.make_state(ended=holder is not None, cancelled=holder is CANCELLED)
             if holder is None:
                 self._live[job.index] = job
 
     def has_ended(self, job: Job) -> str | None:
-        """Return ``"finished"``, ``"failed"`` or ``"cancelled"``, or None while the job has not ended."""
+        """Return ``"finished"``, ``"failed"``, ``"lost"`` or ``"cancelled"``; None while the job has not ended."""
         with self.changed:
             holder = self._holder(job)
-            if holder is None:
-                return None
-            if holder.cancelled:
-                return "cancelled"
+            if holder is None or holder.state != "told":
+                return holder and holder.state
             return "failed" if job.kept or job.index in self.failed else "finished"
 
     def ending(self, job: Job) -> Ending:
@@ -125,28 +125,24 @@ class Ledger:
 
     # --- what ends jobs ------------------------------------------------------------------------------------
 
-    def end(self, runs: Iterable[Run], holder: Holder, failed: Sequence[int] | None = None) -> list[Run]:
-        """Note that jobs ended; return the runs that had not ended before.
-
-        `failed`: those of them that raised; None: all of them, unless `holder` is a cancellation.
-        """
+    def end(self, runs: Iterable[Run], holder: Holder, failed: Sequence[int] = ()) -> list[Run]:
+        """Note that jobs ended; return the runs that had not ended before. `failed`: those of them that raised."""
         with self.changed:
             new = [run for first, stop in runs for run in self.record.add(first, stop, holder)]
-            marked = self.cancelled if holder.cancelled else self.failed
-            if holder.cancelled or failed is None:
+            if holder.state != "told":
+                marked = self.cancelled if holder is CANCELLED else self.lost
                 for first, stop in new:
                     marked.add(first, stop)
             elif failed:
                 fresh = Ranges(new)
-                for job in failed:
-                    if job in fresh:
-                        marked.add(job, job + 1)
+                for number in failed:
+                    if number in fresh:
+                        self.failed.add(number, number + 1)
             self.log += new
-            settled = self._take_live(new)
-            facts = [(job, holder.cancelled, job.index in self.failed) for job in settled]
+            facts = [(job, job.index in self.failed or job.index in self.lost) for job in self._take_live(new)]
             self.changed.notify_all()
-        for settled_job, cancelled, raised in facts:
-            settled_job.settle(cancelled=cancelled, raised=raised)
+        for job, raised in facts:
+            job.settle(cancelled=holder is CANCELLED, raised=raised)
         self.tell()
         return new
 
@@ -161,16 +157,16 @@ class Ledger:
         return [self._live.pop(number) for number in numbers]
 
     def reopen(self) -> list[Run]:
-        """Open every failed job again, under a new `Job`; return the runs."""
+        """Open every failed or lost job again, under a new `Job`; return the runs."""
         with self.changed:
-            runs = list(self.failed)
+            runs = list(Ranges([*self.failed, *self.lost]))
             for first, stop in runs:
                 for number in range(first, stop):
                     old = self._jobs.pop(number, None)
                     if old is not None:
                         old.kept = self.record.find(number)
                     self.record.forget(number)
-            self.failed = Ranges()
+            self.failed, self.lost = Ranges(), Ranges()
             return runs
 
     def grow(self, total: int) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def lost_jobs(message: m.Lost, batch: str) -> Ended:
     """Return the ending of jobs that were lost."""
-    return Ended(lambda job: WorkerLost(_sentence(message, batch, job)))
+    return Ended(lambda job: WorkerLost(_sentence(message, batch, job)), "lost")
 
 
 def _sentence(message: m.Lost, batch: str, job: int) -> str:

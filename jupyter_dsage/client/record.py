@@ -14,7 +14,7 @@ from jupyter_dsage.errors import JobExitedError, RemoteError, RemoteTraceback
 from jupyter_dsage.wire import payload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 Ending = tuple[Any, BaseException | None]
 """A job's value, and its exception (None: the value counts)."""
@@ -23,7 +23,8 @@ Ending = tuple[Any, BaseException | None]
 class Holder(Protocol):
     """Knows how some jobs ended."""
 
-    cancelled: bool
+    state: str
+    """``"told"`` by a worker, ``"lost"`` or ``"cancelled"``."""
 
     def ending(self, job: int) -> Ending:
         """Return how one of its jobs ended."""
@@ -38,10 +39,10 @@ class Holder(Protocol):
 class Chunk:
     """The outcomes of jobs from `first` on, as one payload."""
 
-    __slots__ = ("_data", "_endings", "_first", "_outcomes", "cancelled")
+    __slots__ = ("_data", "_endings", "_first", "_outcomes", "state")
 
     def __init__(self, first: int, data: payload.Frame) -> None:
-        self.cancelled = False
+        self.state = "told"
         self._first = first
         self._data: payload.Frame | None = data
         self._outcomes: payload.Outcomes | None = None
@@ -105,11 +106,11 @@ def exception(raised: payload.Raised) -> BaseException:
 class Ended:
     """Jobs that all ended in the same way, without a payload: lost, cancelled, gone with the session."""
 
-    __slots__ = ("_make", "cancelled")
+    __slots__ = ("_make", "state")
 
-    def __init__(self, make: Any, *, cancelled: bool = False) -> None:
+    def __init__(self, make: Callable[[int], BaseException], state: str) -> None:
         self._make = make
-        self.cancelled = cancelled
+        self.state = state
 
     def ending(self, job: int) -> Ending:
         """See `Holder`."""

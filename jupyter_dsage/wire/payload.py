@@ -68,7 +68,9 @@ def _cloud_dumps(value: Any, label: str) -> bytes:
         out: bytes = cloudpickle.dumps(value, PROTOCOL)
     except Exception as error:
         path, culprit = find_path(value, label, _can_pickle)
-        raise UnpicklableError(f"{path} cannot be pickled, so it cannot travel to a worker ({culprit}).") from error
+        raise UnpicklableError(
+            f"{path} cannot be pickled, so it cannot travel between processes ({culprit})."
+        ) from error
     return out
 
 
