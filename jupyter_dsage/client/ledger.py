@@ -77,8 +77,10 @@ class Ledger:
         """Return ``"finished"``, ``"failed"``, ``"lost"`` or ``"cancelled"``; None while the job has not ended."""
         with self.changed:
             holder = self._holder(job)
-            if holder is None or holder.state != "told":
-                return holder and holder.state
+            if holder is None:
+                return None
+            if holder.state != "told":
+                return holder.state
             return "failed" if job.kept or job.index in self.failed else "finished"
 
     def ending(self, job: Job) -> Ending:

@@ -54,9 +54,7 @@ def house(module: str) -> str:
     return parts[1] if len(parts) > 1 else "__init__"
 
 
-def imported(
-    tree: ast.Module, module: str, *, is_package: bool, known: set[str]
-) -> Iterator[tuple[int, str]]:
+def imported(tree: ast.Module, module: str, *, is_package: bool, known: set[str]) -> Iterator[tuple[int, str]]:
     """Yield the line and dotted name of everything that `module`, whose source is `tree`, imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -19,9 +19,7 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 # Starts a sleeping process in a session of its own and leaves: the sleeper hangs under another parent. It
 # must not hold the pipes we read from (-3 is DEVNULL).
-ORPHAN = (
-    f"import subprocess; print(subprocess.Popen({SLEEP!r}, start_new_session=True, stdout=-3, stderr=-3).pid)"
-)
+ORPHAN = f"import subprocess; print(subprocess.Popen({SLEEP!r}, start_new_session=True, stdout=-3, stderr=-3).pid)"
 
 LEAKY_TESTS = """
 import subprocess, sys, threading

@@ -25,9 +25,7 @@ def test_a_length_gives_zeros():
     assert len(v) == 3
 
 
-@pytest.mark.parametrize(
-    "values", [[1, 2.5, -3], (1, 2.5, -3), (x for x in (1, 2.5, -3)), np.array([1, 2.5, -3])]
-)
+@pytest.mark.parametrize("values", [[1, 2.5, -3], (1, 2.5, -3), (x for x in (1, 2.5, -3)), np.array([1, 2.5, -3])])
 def test_values_are_taken_as_floats(values):
     v = TimeSeries(values)
     assert list(v) == [1.0, 2.5, -3.0]
