@@ -68,7 +68,7 @@ class Batch(Sequence[Job]):
                 source.head = (0, b"")
                 self.take(source, count, data)
             if self._feeder.idle and source.left == 0:
-                self.exhausted(source, None)
+                self.exhausted(source)
             else:
                 self._feeder.feed(source)
 
@@ -100,7 +100,7 @@ class Batch(Sequence[Job]):
             for run in self._ledger.cancelled.overlap(first, self._sent):
                 self._cancel_one(run)  # cancelled before it was sent
 
-    def exhausted(self, source: Source, error: BaseException | None) -> None:
+    def exhausted(self, source: Source) -> None:
         """See `feeder.Sink`."""
         with self._edit:
             if source.dropped:
@@ -108,9 +108,10 @@ class Batch(Sequence[Job]):
             source.stop = self._sent
             if source in self._open:
                 self._open.remove(source)
-            if error is not None:
-                error.add_note(f"Raised while jobs were drawn for batch {self.name!r}; {self._sent} had been drawn.")
-                self._feed_error = error
+            if source.error is not None:
+                note = f"Raised while jobs were drawn for batch {self.name!r}; {self._sent} had been drawn."
+                source.error.add_note(note)
+                self._feed_error = source.error
             self._number_next()
         self._ledger.grow(self._sent)
         self._ledger.tell()

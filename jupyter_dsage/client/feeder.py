@@ -34,6 +34,8 @@ class Source:
     mean_bytes: float | None = None
     head: tuple[int, bytes] = (0, b"")
     """The first segment, drawn when the source was given; empty once it was taken."""
+    error: BaseException | None = None
+    """What the user's generator raised."""
     stop: int | None = None
     """The number after its last job, once it is known."""
     dropped: bool = False
@@ -49,7 +51,13 @@ class Source:
 
     def draw(self, first: int, *, strict: bool = False) -> tuple[int, bytes]:
         """Take the next segment; return its number of jobs (0: the source is empty) and its payload."""
-        items = list(itertools.islice(self.jobs, segment_size(self.cut, self.mean_bytes)))
+        items: list[Any] = []
+        try:
+            items.extend(itertools.islice(self.jobs, segment_size(self.cut, self.mean_bytes)))
+        except BaseException as error:  # the user's generator may raise anything: it is reported
+            if strict:
+                raise
+            self.error, self.left = error, 0  # what it gave before counts
         if not items:
             return 0, b""
         dump = payload.dump_items if self.bare else payload.dump_calls
@@ -77,7 +85,7 @@ class Sink(Protocol):
     def take(self, source: Source, count: int, data: bytes) -> None:
         """Send one segment, unless the source was dropped."""
 
-    def exhausted(self, source: Source, error: BaseException | None) -> None:
+    def exhausted(self, source: Source) -> None:
         """Note that a source gave its last job, or raised."""
 
     def waiting(self) -> int:
@@ -141,12 +149,7 @@ class Feeder:
             self._feed_one(source)
 
     def _feed_one(self, source: Source) -> None:
-        error: BaseException | None = None
-        count, data = 0, b""
-        try:
-            count, data = source.next(self._sink.next_number())
-        except BaseException as raised:  # noqa: BLE001  (the user's generator may raise anything: it is reported)
-            error = raised
+        count, data = source.next(self._sink.next_number())
         # No lock of ours is held here: the sink takes its own, and may be calling `stop` under it.
         if count:
             self._sink.take(source, count, data)
@@ -154,7 +157,7 @@ class Feeder:
             with self._changed:
                 if self._sources and self._sources[0] is source:
                     self._sources.popleft()
-            self._sink.exhausted(source, error)
+            self._sink.exhausted(source)
 
     def _full(self, source: Source) -> bool:
         waiting = self._sink.waiting()

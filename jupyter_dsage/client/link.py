@@ -60,6 +60,13 @@ class ChildLink:
         """Have messages sent that are made on the I/O thread when their turn comes."""
         self._put(make)
 
+    def is_last(self, make: Callable[[], Iterable[Post]]) -> bool:
+        """Tell whether this is what was posted last, and is not yet sent."""
+        try:
+            return self._outbox[-1] is make
+        except IndexError:
+            return False
+
     def _put(self, item: Post | Callable[[], Iterable[Post]]) -> None:
         self._outbox.append(item)
         with self._awake:

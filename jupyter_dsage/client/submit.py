@@ -18,6 +18,26 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.link import ChildLink, Post
 
 
+class _Gathered:
+    """Calls that go out together when the I/O thread comes to them. `items`: (function, arguments)."""
+
+    def __init__(self, lock: threading.Lock, batch: int) -> None:
+        self.items: list[tuple[str, payload.Call | bytes]] = []
+        self.sealed = False
+        self._lock = lock
+        self._batch = batch
+
+    def __call__(self) -> Iterator[Post]:
+        """Make the messages; called on the I/O thread."""
+        with self._lock:
+            self.sealed = True
+        for function, group in groupby(self.items, key=lambda item: item[0]):
+            calls = [call for _, call in group]
+            for at in range(0, len(calls), settings.SEGMENT_JOBS):
+                part = calls[at : at + settings.SEGMENT_JOBS]
+                yield m.AddJobs(self._batch, function, len(part)), (payload.dump_packed(part),)
+
+
 class Submitter:
     """The open batch of single jobs."""
 
@@ -25,26 +45,19 @@ class Submitter:
         self.batch = batch
         self._link = link
         self._lock = threading.Lock()
-        self._loose: list[tuple[str, payload.Call | bytes]] = []
-        """(function, arguments) not yet sent; what is not plain has been pickled already, as a check."""
+        self._last = _Gathered(self._lock, batch.number)
+        self._last.sealed = True
 
     def submit(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
         """Number one job, have it sent, and return it; raises UnpicklableError, SessionLost."""
         call = payload.pack_call(args, kwargs, len(self.batch))
         with self._lock:
             number = self.batch.reserve(1)
-            self._loose.append((function, call))
-            first = len(self._loose) == 1
-        if first:
-            self._link.post_later(self._posts)
+            # Only into what is last in the outbox: the call's function may have been put there just before.
+            if self._last.sealed or not self._link.is_last(self._last):
+                self._last = _Gathered(self._lock, self.batch.number)
+                self._last.items.append((function, call))
+                self._link.post_later(self._last)
+            else:
+                self._last.items.append((function, call))
         return self.batch[number]
-
-    def _posts(self) -> Iterator[Post]:
-        """Make the messages for what has gathered; called on the I/O thread."""
-        with self._lock:
-            loose, self._loose = self._loose, []
-        for function, group in groupby(loose, key=lambda item: item[0]):
-            calls = [call for _, call in group]
-            for at in range(0, len(calls), settings.SEGMENT_JOBS):
-                part = calls[at : at + settings.SEGMENT_JOBS]
-                yield m.AddJobs(self.batch.number, function, len(part)), (payload.dump_packed(part),)

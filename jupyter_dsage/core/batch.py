@@ -69,7 +69,9 @@ class Batch:
         at = bisect_right(self.firsts, first) - 1
         while at < len(self.segments) and self.segments[at].first < stop:
             part = self.segments[at]
-            out.append((part, (max(first, part.first), min(stop, part.stop))))
+            run = max(first, part.first), min(stop, part.stop)
+            if run[0] < run[1]:
+                out.append((part, run))
             at += 1
         return out
 

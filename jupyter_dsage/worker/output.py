@@ -42,13 +42,27 @@ class Output:
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self.printed = 0
         self._start = 0
+        self._out: io.TextIOWrapper | None = None
+        self._err: io.TextIOWrapper | None = None
 
     def install(self) -> None:
         """Lead standard output and error to the file."""
         os.dup2(self.descriptor, 1)
         os.dup2(self.descriptor, 2)
-        sys.stdout = io.TextIOWrapper(_Buffer(self, by_line=False), "utf-8", "backslashreplace", write_through=True)
-        sys.stderr = io.TextIOWrapper(_Buffer(self, by_line=True), "utf-8", "backslashreplace", write_through=True)
+        self.restore()
+
+    def intact(self) -> bool:
+        """Tell whether ``sys.stdout`` and ``sys.stderr`` are still ours and open."""
+        out, err = self._out, self._err
+        if out is None or err is None or sys.stdout is not out or sys.stderr is not err:
+            return False
+        return not (out.closed or err.closed)
+
+    def restore(self) -> None:
+        """Put new streams in place: a job closed them, or left others behind; the next one is not to notice."""
+        self._out = io.TextIOWrapper(_Buffer(self, by_line=False), "utf-8", "backslashreplace", write_through=True)
+        self._err = io.TextIOWrapper(_Buffer(self, by_line=True), "utf-8", "backslashreplace", write_through=True)
+        sys.stdout, sys.stderr = self._out, self._err
 
     def take(self) -> str:
         """Return the end of what was printed since the last call."""

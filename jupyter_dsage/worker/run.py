@@ -126,6 +126,8 @@ class Runner:
                 self._note_failure(number, describe(error))
             else:
                 self._note(number, value, data)
+            if not self._output.intact():
+                self._output.restore()
         return message.stop
 
     # --- outcomes ------------------------------------------------------------------------------------------

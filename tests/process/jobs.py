@@ -1,0 +1,134 @@
+"""Functions that tests run as jobs: importable, so that they travel by name; files say what happened."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+DEADLINE = 20.0
+
+
+def square(x):
+    return x * x
+
+
+def wait_for(path, then=None):
+    """Wait until a file exists; the way in which tests hold a job."""
+    deadline = time.monotonic() + DEADLINE
+    while not Path(path).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(path)
+        time.sleep(0.005)
+    return then
+
+
+def note(folder, name):
+    """Leave one line a call in a file: how often a job was started."""
+    with (Path(folder) / str(name)).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+
+
+def starts(folder, name):
+    path = Path(folder) / str(name)
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def pids(folder, name):
+    path = Path(folder) / str(name)
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def noted(folder, number, seconds=0.0):
+    note(folder, number)
+    time.sleep(seconds)
+    return number
+
+
+def kill_once(folder, number, which):
+    """Kill this worker in job `which`, the first time only."""
+    note(folder, number)
+    if number == which and starts(folder, number) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def misbehave(folder, number, way):
+    """Do something bad in job 5, and return the number in every other."""
+    note(folder, number)
+    if number != 5:
+        return number
+    match way:
+        case "raise":
+            raise ValueError("five is right out")
+        case "sys.exit":
+            sys.exit(3)
+        case "os._exit":
+            os._exit(7)
+        case "segfault":
+            print("about to read address 0", file=sys.stderr)
+            ctypes.string_at(0)
+        case "keyboard interrupt":
+            raise KeyboardInterrupt
+        case "unpicklable value":
+            return sys.stdout
+        case "unpicklable exception":
+            raise Unpicklable(sys.stdout)
+        case "unreadable value":
+            return Unreadable()
+        case "print":
+            for line in range(1_000_000):
+                print("line", line)
+            return number
+        case "closed stdout":
+            sys.stdout.close()
+            return number
+    raise AssertionError(way)
+
+
+class Unpicklable(Exception):  # noqa: N818
+    def __init__(self, stream):
+        super().__init__("holds a stream")
+        self.stream = stream
+
+
+class Unreadable:
+    def __reduce__(self):
+        return (refuse, ())
+
+
+def refuse():
+    raise RuntimeError("cannot be read back")
+
+
+def hold_the_lock(path):
+    """Sit in C code that keeps the interpreter lock and looks at no signal, for minutes unless killed."""
+    Path(path).touch()
+    return sum(itertools.repeat(1, 10**11))
+
+
+def ignore_interrupts(path):
+    Path(path).touch()
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:  # noqa: BLE001, S112
+            continue
+
+
+def grandchild(path):
+    """Start a process that outlives the job, in a session of its own."""
+    import subprocess
+
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    Path(path).write_text(str(process.pid))
+    return process.pid
+
+
+def change(items, extra):
+    items.append(extra)
+    return items

@@ -1,0 +1,220 @@
+"""What goes wrong in jobs and workers: the job tells its story, the neighbours do not notice (P1, P3, P4)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import psutil
+import pytest
+
+import jupyter_dsage as dsage
+from tests.process import jobs
+
+JOBS = 40
+
+
+def until(fact, seconds=20.0):
+    """Wait for a fact, with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline, "the fact did not come"
+        time.sleep(0.005)
+
+
+def run_badly(session, folder, way):
+    batch = session.scatter(jobs.misbehave, [((str(folder), n, way), {}) for n in range(JOBS)])
+    values = batch.results(errors="return", timeout=60)
+    for n in range(JOBS):
+        if n != 5:
+            assert values[n] == n
+    return batch, values[5]
+
+
+def neighbours_ran_once(folder):
+    return all(jobs.starts(folder, n) == 1 for n in range(JOBS) if n != 5)
+
+
+def test_worker_killed_in_mid_batch(session, tmp_path):
+    batch = session.scatter(jobs.noted, [((str(tmp_path), n, 0.05), {}) for n in range(JOBS)])
+    until(lambda: batch.counts["finished"] >= 5)
+    (victim, *_) = [worker.pid for worker in session.workers if worker.stage == "ready"]
+    os.kill(victim, signal.SIGKILL)
+    assert batch.results(timeout=30) == list(range(JOBS))
+    until(lambda: len([w for w in session.workers if w.stage == "ready"]) == 2)
+    assert victim not in {worker.pid for worker in session.workers}
+    attempts = [jobs.starts(tmp_path, n) for n in range(JOBS)]
+    assert max(attempts) <= 2
+    assert sum(attempts) <= JOBS + 2  # the job that ran, and a finished neighbour not yet told
+
+
+def test_job_that_kills_its_worker_once_is_tried_again(session, tmp_path):
+    batch = session.scatter(jobs.kill_once, [((str(tmp_path), n, 5), {}) for n in range(JOBS)])
+    assert batch.results(timeout=30) == list(range(JOBS))
+    assert jobs.starts(tmp_path, 5) == 2
+
+
+def test_every_worker_killed_again_and_again(session, tmp_path):
+    batch = session.scatter(jobs.noted, [((str(tmp_path), n, 0.01), {}) for n in range(100)])
+    for _ in range(3):
+        until(lambda: any(worker.stage == "ready" for worker in session.workers) or batch.ready())
+        for worker in session.workers:
+            if worker.pid and psutil.pid_exists(worker.pid):
+                os.kill(worker.pid, signal.SIGKILL)
+        until(lambda: all(not w.pid or psutil.pid_exists(w.pid) for w in session.workers) or batch.ready())
+    values = batch.results(errors="return", timeout=60)
+    assert [value for value in values if not isinstance(value, dsage.WorkerLost)] == [
+        n for n, value in enumerate(values) if not isinstance(value, dsage.WorkerLost)
+    ]
+
+
+def test_job_that_raises(session, tmp_path):
+    batch, error = run_badly(session, tmp_path, "raise")
+    assert isinstance(error, ValueError)
+    assert str(error) == "five is right out"
+    assert 'raise ValueError("five is right out")' in str(error.__cause__)
+    assert "run.py" not in str(error.__cause__)
+    assert batch.failed == [batch[5]]
+    assert jobs.starts(tmp_path, 5) == 1  # an exception is retried only as `retries` says
+    assert neighbours_ran_once(tmp_path)
+
+
+@pytest.mark.parametrize(("way", "text"), [("sys.exit", "SystemExit(3)"), ("keyboard interrupt", "KeyboardInterrupt")])
+def test_job_that_leaves(session, tmp_path, way, text):
+    _, error = run_badly(session, tmp_path, way)
+    assert isinstance(error, dsage.JobExitedError)
+    assert text in str(error)
+    assert neighbours_ran_once(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("way", "ending", "words"),
+    [
+        ("os._exit", "exit code 7", ""),
+        pytest.param("segfault", "signal 11 (SIGSEGV)", "about to read address 0", marks=pytest.mark.needs("linux")),
+    ],
+)
+def test_job_that_takes_its_worker_with_it(session, tmp_path, way, ending, words):
+    batch, error = run_badly(session, tmp_path, way)
+    assert isinstance(error, dsage.WorkerLost)
+    for part in ("Job 5 of batch", "3 times", ending, os.uname().nodename, "peak memory", words):
+        assert part in str(error)
+    assert jobs.starts(tmp_path, 5) == 3
+    assert batch.counts["lost"] == 1
+
+
+@pytest.mark.parametrize(
+    ("way", "kind", "part"),
+    [
+        ("unpicklable value", dsage.UnpicklableError, "the value of job 5"),
+        ("unpicklable exception", dsage.RemoteError, "holds a stream"),
+        ("unreadable value", dsage.RemoteError, "cannot be read back"),
+    ],
+)
+def test_job_whose_outcome_cannot_travel(session, tmp_path, way, kind, part):
+    _, error = run_badly(session, tmp_path, way)
+    assert isinstance(error, kind)
+    assert part in str(error)
+    assert neighbours_ran_once(tmp_path)
+
+
+def test_job_that_prints_a_million_lines(session, tmp_path):
+    batch, value = run_badly(session, tmp_path, "print")
+    assert value == 5
+    assert batch[5].output.endswith("line 999999\n")
+    assert len(batch[5].output) <= 8192
+    assert batch[6].output == ""
+
+
+def test_job_that_closes_its_output(session, tmp_path):
+    _, value = run_badly(session, tmp_path, "closed stdout")
+    assert value == 5
+    assert session.map(lambda x: print("still here") or x, range(8)).results() == list(range(8))
+
+
+def test_unpicklable_capture_is_named_before_anything_is_sent(session):
+    lock = threading.Lock()
+
+    def fn(x):
+        with lock:
+            return x
+
+    with pytest.raises(dsage.UnpicklableError, match="fn → closure 'lock' cannot be pickled"):
+        session.map(fn, range(10))
+    assert len(session.batches) == 0
+
+
+def test_function_that_cannot_be_loaded_at_the_worker(session, tmp_path, monkeypatch):
+    import sys
+
+    (tmp_path / "only_here.py").write_text("def f(x):\n    return x\n")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        import only_here
+    finally:
+        sys.path.remove(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "only_here")
+    monkeypatch.setitem(sys.modules, "only_here", only_here)
+    (error,) = session.map(only_here.f, [1]).results(errors="return")
+    assert isinstance(error, ModuleNotFoundError)
+    assert "could not be loaded at the worker" in error.__notes__[0]
+
+
+def test_cancel_ends_a_job_that_holds_the_interpreter_lock_and_only_that(session, tmp_path):
+    other = session.scatter(jobs.wait_for, [((str(tmp_path / "gate"), 1), {})])
+    batch = session.scatter(jobs.hold_the_lock, [((str(tmp_path / "running"),), {})])
+    jobs.wait_for(tmp_path / "running")
+    pid = [worker.pid for worker in session.workers]
+    assert batch[0].cancel()
+    assert batch.ready()
+    until(lambda: [worker.pid for worker in session.workers] != pid)  # its worker was killed and replaced
+    (tmp_path / "gate").touch()
+    assert other.results() == [1]
+
+
+def test_cancel_ends_a_job_that_ignores_interrupts(session, tmp_path):
+    batch = session.scatter(jobs.ignore_interrupts, [((str(tmp_path / f"running-{n}"),), {}) for n in range(2)])
+    for n in range(2):
+        jobs.wait_for(tmp_path / f"running-{n}")
+    batch.cancel()
+    assert session.map(jobs.square, range(5)).results(timeout=20) == [0, 1, 4, 9, 16]
+
+
+def test_long_job_in_a_chunk_of_short_ones_holds_nobody_up(session, tmp_path):
+    gate = tmp_path / "gate"
+
+    def mixed(n):
+        return jobs.wait_for(str(gate), n) if n == 700 else n
+
+    batch = session.map(mixed, range(2000))
+    until(lambda: batch.counts["finished"] == 1999)  # while job 700 still runs
+    gate.touch()
+    assert batch.results() == list(range(2000))
+
+
+def test_interrupt_of_the_client_ends_the_wait_and_nothing_else(session, tmp_path):
+    gate = tmp_path / "gate"
+    batch = session.scatter(jobs.wait_for, [((str(gate), n), {}) for n in range(4)])
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        batch.results(timeout=20)
+    timer.join()
+    assert batch.counts["waiting"] == 4
+    gate.touch()
+    assert batch.results(timeout=20) == list(range(4))
+
+
+def test_lost_supervisor_ends_the_jobs_with_the_reason():
+    with dsage.spawn("local:?slots=1") as session:
+        supervisor = next(
+            p for p in psutil.Process(session.pid).children() if "jupyter_dsage.worker" in " ".join(p.cmdline())
+        )
+        supervisor.kill()
+        batch = session.map(jobs.square, range(3))
+        errors = batch.results(errors="return", timeout=20)
+        assert all(isinstance(error, dsage.WorkerLost) for error in errors)
+        assert "no worker is left" in str(errors[0])
+        assert "supervisor" in str(errors[0])
