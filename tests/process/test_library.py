@@ -112,7 +112,7 @@ def test_add_grows_a_batch_while_it_runs(session, tmp_path):
     assert session.batches["grows"] is batch
 
 
-def test_results_cover_jobs_present_at_the_call_and_as_completed_those_added_later(session, tmp_path):
+def test_results_cover_jobs_present_at_the_call_and_as_completed_those_added_later(session):
     batch = session.map(jobs.square, range(3))
     assert batch.results() == [0, 1, 4]
     seen = []
