@@ -45,7 +45,8 @@ class StreamLink:
         """See `transport.Link`."""
         if self._gone:
             raise PeerGoneError("The process at the other end is gone.")
-        self._out += _COUNT.pack(len(frames)) + struct.pack(f"<{len(frames)}Q", *map(len, frames))
+        sizes = [memoryview(frame).nbytes for frame in frames]
+        self._out += _COUNT.pack(len(frames)) + struct.pack(f"<{len(frames)}Q", *sizes)
         for frame in frames:
             self._out += frame
         self.flush()
@@ -70,6 +71,7 @@ class StreamLink:
             except BlockingIOError:
                 return None
             except OSError as error:
+                self._gone = True
                 raise PeerGoneError("The process at the other end is gone.") from error
             if not data:
                 self._gone = True
@@ -94,9 +96,10 @@ class StreamLink:
         if len(self._in) < at + sum(sizes):
             return None
         frames: list[Frame] = []
-        for size in sizes:
-            frames.append(bytes(self._in[at : at + size]))
-            at += size
+        with memoryview(self._in) as arrived:
+            for size in sizes:
+                frames.append(bytes(arrived[at : at + size]))
+                at += size
         del self._in[:at]
         return frames
 

@@ -71,7 +71,7 @@ class Poller(Protocol):
         """
 
     def wake(self) -> None:
-        """Make `wait` return now, or the next `wait` if none is under way."""
+        """Make `wait` return now, or the next `wait` if none is under way; after `close` it does nothing."""
 
     def close(self) -> None:
         """Free its descriptors. Closing twice is no error."""

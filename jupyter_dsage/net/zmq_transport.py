@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,8 @@ class ZmqPoller:
         os.set_blocking(self._wake_out, False)
         os.set_blocking(self._wake_in, False)
         self._poll.register(self._wake_out, zmq.POLLIN)
+        self._open = threading.Lock()
+        """Held to write to the pipe, so that `wake` never hits a descriptor that has become somebody else's."""
 
     def watch(self, source: Source) -> None:
         """See `transport.Poller`."""
@@ -131,17 +134,21 @@ class ZmqPoller:
 
     def wake(self) -> None:
         """See `transport.Poller`."""
-        try:
-            os.write(self._wake_in, b".")
-        except BlockingIOError:
-            return  # the pipe is full of wake-ups already
+        with self._open:
+            if self._wake_in < 0:
+                return  # closed; the other thread has not heard yet
+            try:
+                os.write(self._wake_in, b".")
+            except BlockingIOError:
+                return  # the pipe is full of wake-ups already
 
     def close(self) -> None:
         """See `transport.Poller`."""
-        if self._wake_out >= 0:
-            os.close(self._wake_out)
-            os.close(self._wake_in)
-            self._wake_out = self._wake_in = -1
+        with self._open:
+            if self._wake_out >= 0:
+                os.close(self._wake_out)
+                os.close(self._wake_in)
+                self._wake_out = self._wake_in = -1
 
 
 def _key(source: Source) -> object:

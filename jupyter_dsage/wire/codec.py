@@ -33,9 +33,9 @@ def encode(message: m.Message, *payload: Frame) -> list[Frame]:
     if len(payload) not in message.frames:
         raise ProtocolError(f"A {type(message).__name__} message cannot carry {len(payload)} payload frames.")
     for frame in payload:
-        if len(frame) > settings.MAX_FRAME_BYTES:
+        if (size := memoryview(frame).nbytes) > settings.MAX_FRAME_BYTES:
             raise PayloadTooLargeError(
-                f"A payload of {len(frame):,} bytes exceeds the {settings.MAX_FRAME_BYTES:,} that one message may "
+                f"A payload of {size:,} bytes exceeds the {settings.MAX_FRAME_BYTES:,} that one message may "
                 "carry: pass the name of a file instead, or split it."
             )
     header = _MAGIC + _encode(message)
