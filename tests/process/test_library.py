@@ -269,6 +269,7 @@ def test_refresh_reads_edited_modules_anew(tmp_path, monkeypatch):
         module.write_text("def answer(_):\n    return 'the new one'\n")
         before = {worker.pid for worker in session.workers}
         assert "2 workers" in session.refresh()
+        assert session.wait_for_workers(30)
         assert set(session.map(edited_module.answer, range(40)).results()) == {"the new one"}
         assert not before & {worker.pid for worker in session.workers}
 
