@@ -6,7 +6,7 @@ a value that is not a scalar on the first look at that job.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_dsage.core.ranges import Ranges, Run
@@ -14,7 +14,7 @@ from jupyter_dsage.errors import JobExitedError, RemoteError, RemoteTraceback
 from jupyter_dsage.wire import payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 Ending = tuple[Any, BaseException | None]
 """A job's value, and its exception (None: the value counts)."""
@@ -82,8 +82,16 @@ def _read(data: bytes, job: int) -> Ending:
     try:
         return payload.loads(data), None
     except Exception as error:  # noqa: BLE001  (a user's class may raise anything when it is read)
-        text = f"The value of job {job} cannot be read here: {type(error).__name__}: {error}"
-        return None, RemoteError(text, type(error).__name__, repr(error))
+        shown = _shown(error)
+        text = f"The value of job {job} cannot be read here: {shown}"
+        return None, RemoteError(text, type(error).__name__, shown)
+
+
+def _shown(error: Exception) -> str:
+    try:
+        return repr(error)
+    except Exception:  # noqa: BLE001  (it is the user's class)
+        return f"<{type(error).__name__} whose repr fails>"
 
 
 def exception(raised: payload.Raised) -> BaseException:
@@ -96,10 +104,11 @@ def exception(raised: payload.Raised) -> BaseException:
             error = payload.loads(raised.data)
         except Exception:  # noqa: BLE001  (its class is not the same here: its texts tell the story)
             error = None
-    if error is None:
+    if not isinstance(error, BaseException):
         text = f"{raised.type_name}: {raised.text}"
         error = RemoteError(text, raised.type_name, raised.text, raised.traceback)
-    error.__cause__ = RemoteTraceback(raised.traceback)
+    # A user's exception may refuse to be changed, as a frozen dataclass does.
+    BaseException.__setattr__(error, "__cause__", RemoteTraceback(raised.traceback))
     return error
 
 
@@ -128,73 +137,47 @@ class Ended:
 class Record:
     """Job -> how it ended, for the jobs that have; `ended` is the set of them."""
 
-    __slots__ = ("_again", "_firsts", "_holders", "ended")
+    __slots__ = ("_ends", "_firsts", "ended")
 
     def __init__(self) -> None:
         self.ended = Ranges()
         self._firsts: list[int] = []
-        self._holders: list[tuple[int, Holder]] = []
-        self._again: dict[int, Holder | None] = {}
-        """Jobs that were retried: they may end twice, so they are kept by themselves."""
+        self._ends: list[tuple[int, Holder]] = []
+        """For each run of jobs that ended together: where it stops, and who knows how."""
 
     def add(self, first: int, stop: int, holder: Holder) -> list[Run]:
         """Note that jobs ended; those that had ended before are left alone. Return the runs that are new."""
-        new = [(first, stop)]
-        if self.ended.overlap(first, stop):
-            fresh = Ranges([(first, stop)])
-            for a, b in self.ended.overlap(first, stop):
-                fresh.remove(a, b)
-            new = list(fresh)
+        fresh = Ranges([(first, stop)])
+        for a, b in self.ended.overlap(first, stop):
+            fresh.remove(a, b)
+        new = list(fresh)
         for a, b in new:
             self.ended.add(a, b)
-            for c, d in self._without_again(a, b, holder):
-                at = bisect_right(self._firsts, c)
-                self._firsts.insert(at, c)
-                self._holders.insert(at, (d, holder))
+            at = bisect_right(self._firsts, a)
+            self._firsts.insert(at, a)
+            self._ends.insert(at, (b, holder))
         return new
-
-    def _without_again(self, first: int, stop: int, holder: Holder) -> Iterable[Run]:
-        """Note how retried jobs ended; return the runs of the others."""
-        again = [job for job in self._again if first <= job < stop] if self._again else []
-        if not again:
-            return [(first, stop)]
-        rest = Ranges([(first, stop)])
-        for job in again:
-            self._again[job] = holder
-            rest.remove(job, job + 1)
-        return rest
 
     def forget(self, job: int) -> None:
         """Make a job open again: it is retried."""
+        if job not in self.ended:
+            return
         self.ended.remove(job, job + 1)
-        self._again[job] = None
+        at = bisect_right(self._firsts, job) - 1
+        stop, holder = self._ends[at]
+        rest = [(a, b) for a, b in ((self._firsts[at], job), (job + 1, stop)) if a < b]
+        self._firsts[at : at + 1] = [a for a, _ in rest]
+        self._ends[at : at + 1] = [(b, holder) for _, b in rest]
 
     def walk(self, stop: int) -> list[tuple[int, int, Holder]]:
         """Return the runs of ended jobs below `stop`, in order, each with who knows how it ended."""
-        out: list[tuple[int, int, Holder]] = []
-        for first, (last, holder) in zip(self._firsts, self._holders, strict=True):
-            if first < stop:
-                out.append((first, min(last, stop), holder))
-        if self._again:
-            out = [run for run in _cut(out, self._again) if run[0] < stop]
-        return out
+        last = bisect_left(self._firsts, stop)
+        runs = zip(self._firsts[:last], self._ends[:last], strict=True)
+        return [(first, min(end, stop), holder) for first, (end, holder) in runs]
 
     def find(self, job: int) -> Holder | None:
         """Return who knows how a job ended, or None if it has not."""
-        if job in self._again:
-            return self._again[job]
         at = bisect_right(self._firsts, job) - 1
-        if at >= 0 and job < self._holders[at][0]:
-            return self._holders[at][1]
+        if at >= 0 and job < self._ends[at][0]:
+            return self._ends[at][1]
         return None
-
-
-def _cut(runs: list[tuple[int, int, Holder]], again: dict[int, Holder | None]) -> Iterable[tuple[int, int, Holder]]:
-    """Replace retried jobs, each by itself, in a sorted list of runs."""
-    out = [(job, job + 1, holder) for job, holder in again.items() if holder is not None]
-    for first, stop, holder in runs:
-        rest = Ranges([(first, stop)])
-        for job in again:
-            rest.remove(job, job + 1)
-        out += [(a, b, holder) for a, b in rest]
-    return sorted(out, key=lambda run: run[0])

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 200_000
 """Characters of a traceback that travel; a recursion error's is long, and its end tells as much."""
+_LONGEST_TEXT = 10_000
+"""Characters of a repr that travel beside it: an exception may hold a whole table."""
 
 
 def describe(error: BaseException) -> Raised:
@@ -20,6 +22,7 @@ def describe(error: BaseException) -> Raised:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     text = _safely(lambda: repr(error), f"<{name} whose repr fails>")
+    text = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "..."
     shown = _safely(lambda: _format(error), f"{name}: <its traceback cannot be formatted>")
     if not isinstance(error, Exception):
         return Raised(None, name, text, shown, "exit")
@@ -38,16 +41,16 @@ def _format(error: BaseException) -> str:
 def _pickled(error: Exception) -> bytes | None:
     try:
         data = payload.dumps(error, "the exception")
-        payload.loads(data)
-    except Exception:  # noqa: BLE001  (then it travels as its texts, as RemoteError)
+        same = type(payload.loads(data)) is type(error)
+    except BaseException:  # noqa: BLE001  (its methods may even exit; then it travels as its texts, as RemoteError)
         return None
-    return data
+    return data if same else None
 
 
 def _safely(make: object, instead: str) -> str:
     try:
         return str(make())  # type: ignore[operator]
-    except Exception:  # noqa: BLE001  (a user's repr may raise anything)
+    except BaseException:  # noqa: BLE001  (a user's repr may raise anything, and even exit)
         return instead
 
 
