@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +85,43 @@ def _can_pickle(value: Any) -> Exception | None:
     return None
 
 
+class _Reader(pickle.Unpickler):
+    """Reads a value back without touching the classes that this process has.
+
+    cloudpickle sends a class of ``__main__`` whole. To read it would give the class here the attributes that it
+    had when the job was sent: its counters set back, its methods blind to what the notebook changed since.
+    """
+
+    def __init__(self, data: Frame) -> None:
+        super().__init__(io.BytesIO(data))
+        self._here: list[type] = []
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return a global, but for those of cloudpickle that make and fill classes a stand-in."""
+        found = super().find_class(module, name)
+        if module.startswith("cloudpickle") and name in {"_make_skeleton_class", "_make_skeleton_enum"}:
+            return partial(self._make, found)
+        if module.startswith("cloudpickle") and name == "_class_setstate":
+            return partial(self._fill, found)
+        return found
+
+    def _make(self, make: Callable[..., type], *args: Any) -> type:
+        from cloudpickle import cloudpickle
+
+        # By this number cloudpickle knows a class again; without the (private) table every class counts as new.
+        known = getattr(cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_ID", {}).get(args[-2])
+        if known is not None:
+            self._here.append(known)
+        return make(*args)
+
+    def _fill(self, fill: Callable[..., Any], made: type, state: Any) -> Any:
+        return made if any(made is known for known in self._here) else fill(made, state)
+
+
 def loads(data: Frame) -> Any:
-    """Return the value of a pickle; raises whatever its classes raise."""
+    """Return the value of a pickle, changing no class that this process has; raises whatever its classes raise."""
+    if b"_class_setstate" in bytes(data):
+        return _Reader(data).load()
     return pickle.loads(data)
 
 
@@ -159,7 +195,8 @@ def _plain(call: Any) -> bool:
         type(call) is tuple
         and len(call) == 2  # noqa: PLR2004  (args, kwargs)
         and type(call[0]) in {tuple, list}
-        and call[1] == {}
+        and type(call[1]) is dict
+        and not call[1]
         and all(type(value) in SCALARS for value in call[0])
     )
 
@@ -183,7 +220,7 @@ def check_call(call: Any, number: int) -> Call:
         if isinstance(args, (str, bytes)):
             raise TypeError  # noqa: TRY301  (a string would be spelled out letter by letter)
         pair = tuple(args), dict(kwargs)
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001  (the user's iterators and mappings may raise anything)
         raise UsageError(
             f"Job {number} is {_short(call)}, not an (args, kwargs) pair such as ([1000], {{'bins': 10}}); "
             "use session.map(fn, items) for plain items."
@@ -258,5 +295,8 @@ class Outcomes:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  (a user's repr may raise anything)
+        text = f"a {type(value).__qualname__} whose repr fails"
     return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004  (what fits a sentence)

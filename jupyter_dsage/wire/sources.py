@@ -6,29 +6,52 @@ They travel with the function, so that a traceback made by a worker shows the us
 from __future__ import annotations
 
 import linecache
-from pathlib import Path
-from types import CodeType, FunctionType
-from typing import Any
+import os
+from functools import partial
+from types import CodeType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Sources = dict[str, list[str]]
 
 
 def collect(function: Any) -> Sources:
-    """Return file name -> lines for the code of a function, and of those in ``__main__`` that it calls."""
+    """Return file name -> lines for the code of a function, and of what in ``__main__`` it calls."""
     names: set[str] = set()
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}
     queue = [function]
     while queue:
         value = queue.pop()
-        if not isinstance(value, FunctionType) or id(value) in seen:
+        if id(value) in seen:
             continue
-        seen.add(id(value))
-        names |= _files(value.__code__)
-        if value.__module__ == "__main__":
-            queue += [value.__globals__[name] for name in value.__code__.co_names if name in value.__globals__]
-        queue += [cell.cell_contents for cell in value.__closure__ or () if _filled(cell)]
-    lines = {name: linecache.getlines(name) for name in names if not Path(name).exists()}
+        seen[id(value)] = value
+        if isinstance(value, FunctionType):
+            names |= _files(value.__code__)
+        queue += _behind(value)
+    lines = {name: linecache.getlines(name) for name in names if not os.path.exists(name)}  # noqa: PTH110  (never raises)
     return {name: text for name, text in lines.items() if text}
+
+
+def _behind(value: Any) -> Iterator[Any]:
+    """Yield what a call of a value may call in turn."""
+    if isinstance(value, FunctionType):
+        if value.__module__ == "__main__":
+            for code in _codes(value.__code__):
+                yield from (value.__globals__[name] for name in code.co_names if name in value.__globals__)
+        yield from (cell.cell_contents for cell in value.__closure__ or () if _filled(cell))
+    elif isinstance(value, (MethodType, staticmethod, classmethod)):
+        yield value.__func__
+        yield getattr(value, "__self__", None)
+    elif isinstance(value, property):
+        yield value.fget
+    elif isinstance(value, partial):
+        yield value.func
+    elif isinstance(value, type) and value.__module__ == "__main__":
+        yield from vars(value).values()
+    elif type(value).__module__ == "__main__":
+        yield type(value)
 
 
 def install(sources: Sources) -> None:
@@ -38,11 +61,15 @@ def install(sources: Sources) -> None:
 
 
 def _files(code: CodeType) -> set[str]:
-    out = {code.co_filename}
+    return {part.co_filename for part in _codes(code)}
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield a code object and those inside it."""
+    yield code
     for const in code.co_consts:
         if isinstance(const, CodeType):
-            out |= _files(const)
-    return out
+            yield from _codes(const)
 
 
 def _filled(cell: Any) -> bool:
