@@ -19,6 +19,8 @@ WAITING_SECONDS = 0.2
 """Work of an endless source kept waiting in the child: the kernel's cell may hold its lock meanwhile."""
 WAITING_JOBS_PER_SLOT = 4
 """Jobs of an endless source kept waiting for each slot, however long they take."""
+GATHER_SECONDS = 0.005
+"""Single jobs gather this long at most while the workers have enough to do, so that they travel together."""
 FEED_BYTES = 64_000_000
 """Pickled arguments sent to the child and not yet finished, for one batch; the feeder waits beyond it."""
 
@@ -35,6 +37,8 @@ SEGMENTS_HELD = 8
 AFFINITY_SECONDS = 0.001
 """Jobs shorter than this are leased so that a worker stays in its segment (unpickling costs about 1 us a
 job); longer ones in plain order, which is what people expect to watch."""
+LOOK_AHEAD = 8
+"""Places where a worker that has finished its segment looks for an untouched one."""
 LOSS_ATTEMPTS = 3
 """A job that was running when its worker was lost is tried this often in all."""
 LAPSED_LEASES = 10_000

@@ -10,11 +10,12 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from jupyter_dsage import settings
 from jupyter_dsage.errors import ProtocolError
 from jupyter_dsage.wire import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from jupyter_dsage.net.transport import FileLike, Network
     from jupyter_dsage.wire.codec import Frame
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
     Post = tuple[Message, tuple[Frame, ...]]
 
 log = logging.getLogger("jupyter_dsage")
+
+
+class Deferred(Protocol):
+    """Messages that are made when their turn comes."""
+
+    def due(self) -> bool:
+        """Tell whether they should go now, though nothing else waits behind them."""
+
+    def __call__(self) -> Iterable[Post]:
+        """Make the messages."""
 
 
 class Receiver(Protocol):
@@ -44,7 +55,7 @@ class ChildLink:
         self._life = life
         self._receiver = receiver
         self._poller = network.poller()
-        self._outbox: collections.deque[Post | Callable[[], Iterable[Post]]] = collections.deque()
+        self._outbox: collections.deque[Post | Deferred] = collections.deque()
         self._awake = threading.Lock()
         self._woken = False
         self._closing = False
@@ -56,18 +67,18 @@ class ChildLink:
         """Have a message sent; from any thread, never blocks."""
         self._put((message, frames))
 
-    def post_later(self, make: Callable[[], Iterable[Post]]) -> None:
+    def post_later(self, make: Deferred) -> None:
         """Have messages sent that are made on the I/O thread when their turn comes."""
         self._put(make)
 
-    def is_last(self, make: Callable[[], Iterable[Post]]) -> bool:
+    def is_last(self, make: Deferred) -> bool:
         """Tell whether this is what was posted last, and is not yet sent."""
         try:
             return self._outbox[-1] is make
         except IndexError:
             return False
 
-    def _put(self, item: Post | Callable[[], Iterable[Post]]) -> None:
+    def _put(self, item: Post | Deferred) -> None:
         self._outbox.append(item)
         with self._awake:
             if self._woken or self._closing:
@@ -109,19 +120,28 @@ class ChildLink:
         return self.on_thread() or self._ended.wait(seconds)
 
     def _serve(self) -> None:
+        rest: float | None = None
         while True:
-            ready = self._poller.wait(None)
+            ready = self._poller.wait(rest)
             with self._awake:
                 self._woken = False
-            while self._outbox:
-                self._send(self._outbox.popleft())
+            rest = self._empty_outbox()
             while (frames := self._link.receive()) is not None:
                 self._take(frames)
             if self._closing or self._life in ready:
                 return
 
-    def _send(self, item: Post | Callable[[], Iterable[Post]]) -> None:
-        for message, frames in item() if callable(item) else (item,):
+    def _empty_outbox(self) -> float | None:
+        """Send what is posted; return the seconds after which to look again, if something gathers."""
+        while self._outbox:
+            last = self._outbox[0]
+            if not isinstance(last, tuple) and len(self._outbox) == 1 and not self._closing and not last.due():
+                return settings.GATHER_SECONDS
+            self._send(self._outbox.popleft())
+        return None
+
+    def _send(self, item: Post | Deferred) -> None:
+        for message, frames in (item,) if isinstance(item, tuple) else item():
             self._link.send(codec.encode(message, *frames))
 
     def _take(self, frames: list[Frame]) -> None:

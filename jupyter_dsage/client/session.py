@@ -27,6 +27,7 @@ from jupyter_dsage.net.zmq_transport import ZmqNetwork
 from jupyter_dsage.services import SHIPPED
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import payload
+from jupyter_dsage.wire.captures import Captures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
     Function = Callable[..., Any] | str
     Urls = Iterable[str | Sequence[object]] | str | None
+
+_FUNCTIONS_KEPT = 1000
+"""Function objects whose pickle is remembered; a notebook that makes lambdas in a loop must not grow for ever."""
 
 _alive: set[Session] = set()
 
@@ -81,8 +85,8 @@ class Session:
         self._by_name: dict[str, Batch] = {}
         self._numbers = itertools.count(1)
         self._functions: set[str] = set()
-        self._references: dict[Any, str] = {}
-        """Functions that travel as a name only -> their ids."""
+        self._pickled: dict[int, tuple[Captures, str]] = {}
+        """id of a function object -> what it had captured when it was pickled, and its function id."""
         self._bare: dict[int, tuple[str, bool]] = {}
         """Batch -> its function, and whether its jobs are plain items."""
         self._asks: dict[int, Future[str]] = {}
@@ -206,16 +210,14 @@ class Session:
         """Return the id of a function, sending it if the child does not have it; see `scatter` for what it raises."""
         if isinstance(fn, str):
             return self._service(fn)
-        try:
-            known = self._references.get(fn)
-        except TypeError:
-            known = None  # a callable that cannot be hashed
-        if known is not None:
-            return known
+        known = self._pickled.get(id(fn))
+        if known is not None and known[0].same(fn):
+            return known[1]
         data = payload.dump_function(fn)
         name = self._send_function(ids.function_id(data), None, data)
-        if payload.by_reference(fn):
-            self._references[fn] = name
+        if len(self._pickled) >= _FUNCTIONS_KEPT:
+            self._pickled.clear()
+        self._pickled[id(fn)] = (Captures(fn), name)
         return name
 
     def _service(self, name: str) -> str:

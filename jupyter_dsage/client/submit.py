@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,18 @@ if TYPE_CHECKING:
 class _Gathered:
     """Calls that go out together when the I/O thread comes to them. `items`: (function, arguments)."""
 
-    def __init__(self, lock: threading.Lock, batch: int) -> None:
+    def __init__(self, lock: threading.Lock, batch: Batch) -> None:
         self.items: list[tuple[str, payload.Call | bytes]] = []
         self.sealed = False
         self._lock = lock
         self._batch = batch
+        self._born = time.monotonic()
+
+    def due(self) -> bool:
+        """Tell whether to send now: workers may idle, or it has gathered long enough (see `link.Deferred`)."""
+        enough = settings.WAITING_JOBS_PER_SLOT * max(1, self._batch.pace()[0])
+        waiting = self._batch.waiting() - len(self.items)
+        return waiting < enough or time.monotonic() - self._born > settings.GATHER_SECONDS
 
     def __call__(self) -> Iterator[Post]:
         """Make the messages; called on the I/O thread."""
@@ -35,7 +43,7 @@ class _Gathered:
             calls = [call for _, call in group]
             for at in range(0, len(calls), settings.SEGMENT_JOBS):
                 part = calls[at : at + settings.SEGMENT_JOBS]
-                yield m.AddJobs(self._batch, function, len(part)), (payload.dump_packed(part),)
+                yield m.AddJobs(self._batch.number, function, len(part)), (payload.dump_packed(part),)
 
 
 class Submitter:
@@ -45,7 +53,7 @@ class Submitter:
         self.batch = batch
         self._link = link
         self._lock = threading.Lock()
-        self._last = _Gathered(self._lock, batch.number)
+        self._last = _Gathered(self._lock, batch)
         self._last.sealed = True
 
     def submit(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
@@ -55,7 +63,7 @@ class Submitter:
             number = self.batch.reserve(1)
             # Only into what is last in the outbox: the call's function may have been put there just before.
             if self._last.sealed or not self._link.is_last(self._last):
-                self._last = _Gathered(self._lock, self.batch.number)
+                self._last = _Gathered(self._lock, self.batch)
                 self._last.items.append((function, call))
                 self._link.post_later(self._last)
             else:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.core.batch import Batch, Segment
     from jupyter_dsage.core.pool import Worker
+    from jupyter_dsage.core.ranges import Ranges
 
 
 def choose_batch(hungry: Iterable[Batch], worker: int) -> Batch | None:
@@ -58,9 +59,21 @@ def _preferred(batch: Batch, worker: Worker) -> tuple[int, int] | None:
     run = queued.first_run(job)
     if run is not None and run[0] < segment.stop:
         return run  # the caller cuts it at the segment's end
-    for part in batch.segments_over(segment.stop, batch.jobs.total):
-        if queued.covers(part[0].first, part[0].stop):
-            return part[1]
+    return _untouched(batch, queued, segment.stop)
+
+
+def _untouched(batch: Batch, queued: Ranges, at: int) -> tuple[int, int] | None:
+    """Return a segment after `at` that nobody has begun; looks at a few places only, so that it stays cheap."""
+    for _ in range(settings.LOOK_AHEAD):
+        run = queued.first_run(at)
+        if run is None:
+            return None
+        segment = batch.segment_of(run[0])
+        if run[0] > segment.first and segment.stop < run[1]:
+            segment = batch.segment_of(segment.stop)
+        if run[0] <= segment.first and segment.stop <= run[1]:
+            return segment.first, segment.stop
+        at = segment.stop
     return None
 
 
