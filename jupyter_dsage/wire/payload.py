@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import pickle
 from functools import partial
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
@@ -136,6 +136,8 @@ def by_reference(function: Callable[..., Any]) -> bool:
         pickle.dumps(function, PROTOCOL)
     except Exception:  # noqa: BLE001  (the question is whether anything is raised)
         return False
+    if isinstance(function, BuiltinFunctionType):
+        return isinstance(function.__self__, ModuleType)  # not a method bound to a list
     return isinstance(function, (FunctionType, type))
 
 

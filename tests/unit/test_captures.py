@@ -34,6 +34,11 @@ def test_importable_function_is_always_the_same():
     assert Captures(closing_over).same(closing_over)
 
 
+def test_method_of_something_that_can_change_is_not():
+    append = [].append
+    assert not Captures(append).same(append)
+
+
 def test_another_function_is_never_the_same():
     assert not Captures(closing_over(1)).same(closing_over(1))
 
@@ -73,7 +78,7 @@ def test_equal_values_of_another_type_are_a_change():
 
     fn, change = counter()
     captures = Captures(fn)
-    change(True)
+    change(new=True)
     assert not captures.same(fn)
 
 
