@@ -1,4 +1,4 @@
-"""What people see of the scheduler: counts per batch, and the workers. Plain values, ready to be sent."""
+"""What people see of the scheduler: counts per batch, the workers, the grid. Plain values, ready to be sent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jupyter_dsage.core.states import State
 
 if TYPE_CHECKING:
+    from jupyter_dsage.core.job_table import JobTable
     from jupyter_dsage.core.scheduler import Scheduler
 
 
@@ -78,3 +79,72 @@ def take(s: Scheduler) -> Snapshot:
     workers = tuple(WorkerState(w.number, w.engine, w.stage.value, len(w.leases)) for w in s.pool.workers.values())
     engines = tuple(EngineState(e.name, e.slots, e.failure) for e in s.pool.engines.values())
     return Snapshot(batches, workers, engines, s.dropped)
+
+
+# --- the grid ------------------------------------------------------------------------------------------------
+
+LETTERS = {
+    State.QUEUED: "Q",
+    State.RUNNING: "R",
+    State.FINISHED: "F",
+    State.FAILED: "X",
+    State.LOST: "L",
+    State.CANCELLED: "C",
+}
+_TENTHS = "abcdefghi"
+
+
+def grid(jobs: JobTable, total: int, most_cells: int, most_characters: int) -> tuple[int, str]:
+    """Return how many jobs a cell stands for, and the cells as a run-length string such as ``F7044R10Q2943``.
+
+    `total`: jobs to show, those not yet in the table being queued. A cell of several jobs shows the worst of them:
+    failed, lost, running; else ``a`` to ``i`` for 10 to 90 % finished. Folds further until the string is short enough.
+    """
+    runs = sorted((first, stop, LETTERS[state]) for state in State for first, stop in jobs[state])
+    if total > jobs.total:
+        runs.append((jobs.total, total, "Q"))
+    per = max(1, -(-total // most_cells))
+    while len(text := _folded(runs, per, total)) > most_characters:
+        per *= 2
+    return per, text
+
+
+def _folded(runs: list[tuple[int, int, str]], per: int, total: int) -> str:
+    """Fold sorted runs into cells of `per` jobs, and these into a run-length string; the time goes with the runs."""
+    out: list[tuple[str, int]] = []
+
+    def emit(letter: str, count: int) -> None:
+        if out and out[-1][0] == letter:
+            count += out.pop()[1]
+        out.append((letter, count))
+
+    partial: dict[str, int] = {}  # jobs by letter in the cell that several runs share
+    for first, stop, letter in runs:
+        at = first
+        if at % per:
+            end = min(stop, at - at % per + per)
+            partial[letter] = partial.get(letter, 0) + end - at
+            at = end
+            if at % per == 0 or at == total:
+                emit(_mixed(partial), 1)
+                partial = {}
+        whole = (stop - at) // per
+        if whole:
+            emit(letter, whole)
+            at += whole * per
+        if at < stop:
+            partial[letter] = stop - at
+            if stop == total:
+                emit(_mixed(partial), 1)
+    return "".join(f"{letter}{count}" for letter, count in out)
+
+
+def _mixed(jobs: dict[str, int]) -> str:
+    for letter in "XLR":
+        if letter in jobs:
+            return letter
+    finished, queued = jobs.get("F", 0), jobs.get("Q", 0)
+    if not queued:
+        return "F" if finished else "C"
+    tenths = 10 * finished // (finished + queued + jobs.get("C", 0))
+    return _TENTHS[tenths - 1] if tenths else "Q"
