@@ -321,7 +321,7 @@ class Scheduler:
 
     def recall(self, lease: Lease) -> None:
         """Ask for what has not started of a lease, once."""
-        if lease.recalled:
+        if lease.recalled or not lease.left:
             return
         lease.recalled = True
         engine = self.pool.workers[lease.worker].engine
