@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
+"""Bytes in the middle of a letter: where the tail begins in one, it is left out."""
+
+
 class _Buffer(io.BufferedWriter):
     """A buffer that notes that something was printed; errors are passed on line by line, in case of a crash."""
 
@@ -56,7 +60,10 @@ class Output:
         out, err = self._out, self._err
         if out is None or err is None or sys.stdout is not out or sys.stderr is not err:
             return False
-        return not (out.closed or err.closed)
+        try:
+            return not (out.closed or err.closed)
+        except ValueError:
+            return False  # a job has detached the buffer
 
     def restore(self) -> None:
         """Put new streams in place: a job closed them, or left others behind; the next one is not to notice."""
@@ -69,7 +76,10 @@ class Output:
         self._flush()
         size = os.fstat(self.descriptor).st_size
         start = max(self._start, size - settings.OUTPUT_TAIL_BYTES)
-        text = os.pread(self.descriptor, size - start, start).decode("utf-8", "replace")
+        data = os.pread(self.descriptor, max(0, size - start), start)  # a job may have cut the file itself
+        if start > self._start:
+            data = data.lstrip(_CONTINUATIONS)
+        text = data.decode("utf-8", "replace")
         self._start = size
         self.printed = 0
         if size > settings.OUTPUT_FILE_BYTES:
@@ -89,10 +99,9 @@ class Output:
         os.write(self.descriptor, tail)
         self._start = 0
 
-    @staticmethod
-    def _flush() -> None:
-        for stream in (sys.stdout, sys.stderr):
+    def _flush(self) -> None:
+        for stream in (sys.stdout, sys.stderr, self._out, self._err):
             try:
-                stream.flush()
-            except (AttributeError, ValueError, OSError):
-                continue  # the job replaced or closed it: that is its own affair
+                stream.flush()  # type: ignore[union-attr]
+            except Exception:  # noqa: BLE001, S112  (the job replaced or closed it: that is its own affair)
+                continue
