@@ -49,6 +49,11 @@ class Ranges:
         starts, stops = self._starts, self._stops
         lo = bisect_left(stops, first)
         hi = bisect_right(starts, stop, lo)
+        if lo + 1 == hi:  # by far the most frequent: it joins on to one interval
+            before = stops[lo] - starts[lo]
+            starts[lo], stops[lo] = min(first, starts[lo]), max(stop, stops[lo])
+            self._count += stops[lo] - starts[lo] - before
+            return
         if lo < hi:
             first = min(first, starts[lo])
             stop = max(stop, stops[hi - 1])
@@ -65,6 +70,10 @@ class Ranges:
         lo = bisect_right(stops, first)
         hi = bisect_left(starts, stop, lo)
         if lo >= hi:
+            return
+        if lo + 1 == hi and first <= starts[lo] < stop < stops[lo]:  # by far the most frequent: from its beginning
+            self._count -= stop - starts[lo]
+            starts[lo] = stop
             return
         kept = [(starts[lo], min(first, stops[lo])), (max(stop, starts[hi - 1]), stops[hi - 1])]
         kept = [(a, b) for a, b in kept if a < b]

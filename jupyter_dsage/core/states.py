@@ -20,6 +20,8 @@ class State(Enum):
     LOST = "lost"
     CANCELLED = "cancelled"
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and tables are looked up at every event
+
 
 ENDED = frozenset({State.FINISHED, State.FAILED, State.LOST, State.CANCELLED})
 
