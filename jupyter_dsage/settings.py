@@ -57,6 +57,8 @@ INTERRUPT_GRACE_SECONDS = 1.0
 """A job to be cancelled gets SIGINT, and SIGKILL for its worker this much later (2 s are promised)."""
 RECALL_SETTLE_SECONDS = 0.002
 """Between writing a recall into a worker's page and reading what it runs (see worker/page.py)."""
+ERRORS_IN_A_REPORT = 20
+"""Failed jobs that a report puts into words for the view; the rest are told in their payload."""
 OUTPUT_TAIL_BYTES = 8192
 """The end of a job's output that travels with its outcome."""
 OUTPUT_FILE_BYTES = 1_000_000
@@ -87,3 +89,25 @@ MAX_FRAME_BYTES = 8_000_000_000
 """One payload between processes of one host; checked by the sender too."""
 MAX_JOBS = 2**53
 """Job numbers stay below this: they are exact in JavaScript as well."""
+
+# --- the view (child/view.py) ------------------------------------------------------------------------------
+VIEWS_A_SECOND = 5
+"""Views of one batch a second, at most: what the eye follows; each is made only while somebody watches."""
+VIEW_BYTES = 20_000
+"""One view at most, whatever the batch: the promise of the design."""
+GRID_CELLS = 10_000
+"""Cells of the grid; more jobs are folded into them. 500 by 20 pixels of 1.5 by 1.5: the smallest one can point at."""
+GRID_CHARACTERS = 10_000
+"""The run-length string of the grid; a longer one is folded further."""
+LANES = 16
+"""Workers shown with their lane; the rest are counted."""
+LANE_SECONDS = 30.0
+"""What a lane shows."""
+LANE_BITS = 24
+"""Bits of a lane in one view: 16 lanes of 24 bits of about 20 bytes are 8 KB."""
+RATE_SECONDS = 10.0
+"""The rate is that of the last so many seconds."""
+FAILURES_SHOWN = 20
+"""Failed jobs listed in a view; the rest are counted."""
+ERRORS_KEPT = 1000
+"""Errors in words kept for one batch."""

@@ -38,9 +38,7 @@ def from_client(message: m.Message, frames: list[Frame], scheduler: Scheduler, p
 
 
 def _about_batch(message: m.Message, frames: list[Frame], scheduler: Scheduler, payloads: Payloads) -> Event:
-    batch = getattr(message, "batch", None)
-    if batch not in scheduler.batches:
-        raise ProtocolError(f"There is no batch {batch}.")
+    check_batch(getattr(message, "batch", None), scheduler)
     match message:
         case m.AddJobs():
             if not payloads.knows(message.function):
@@ -60,6 +58,12 @@ def _about_batch(message: m.Message, frames: list[Frame], scheduler: Scheduler, 
         case m.Limit():
             return e.LimitAsked(message.batch, message.limit)
     raise ProtocolError(f"A {type(message).__name__} message does not belong here.")
+
+
+def check_batch(batch: int | None, scheduler: Scheduler) -> None:
+    """Raise ProtocolError for a batch that was not opened."""
+    if batch not in scheduler.batches:
+        raise ProtocolError(f"There is no batch {batch}.")
 
 
 def _checked(runs: m.Runs) -> m.Runs:

@@ -22,6 +22,7 @@ from jupyter_dsage.child import intake
 from jupyter_dsage.child.engines.local import LocalEngine
 from jupyter_dsage.child.payloads import Payloads
 from jupyter_dsage.child.perform import Performer, tell
+from jupyter_dsage.child.view import Views
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.scheduler import Scheduler
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
@@ -51,7 +52,10 @@ class Child:
         self._scheduler = Scheduler()
         self._payloads = Payloads()
         self._engines: dict[str, LocalEngine] = {}
-        self._performer = Performer(self._scheduler, self._payloads, self._engines, self._clients, self._workers)
+        self._views = Views(self._scheduler, setup.session)
+        self._performer = Performer(
+            self._scheduler, self._payloads, self._engines, self._clients, self._workers, self._views
+        )
         self._names: dict[Peer, int] = {}
         """Worker peers -> worker numbers."""
         self._obituaries: collections.deque[tuple[float, e.WorkerLost]] = collections.deque()
@@ -96,6 +100,7 @@ class Child:
         deadline = self._scheduler.next_deadline()
         if deadline is not None and deadline <= now:
             self._handle(e.TimePassed())
+        self._performer.send_views(now)
 
     def _timeout(self) -> float:
         now = time.monotonic()
@@ -103,12 +108,12 @@ class Child:
         if self._obituaries:
             times.append(self._obituaries[0][0])
         deadline = self._scheduler.next_deadline()
-        if deadline is not None:
-            times.append(deadline)
+        times += [due for due in (deadline, self._views.next_due()) if due is not None]
         return max(0.0, min(times) - now)
 
     def _handle(self, event: Event) -> None:
         self._performer.perform(self._scheduler.handle(event, time.monotonic()))
+        self._views.changed()
 
     # --- workers -------------------------------------------------------------------------------------------
 
@@ -124,14 +129,24 @@ class Child:
         if isinstance(message, m.WorkerHello):
             self._names[peer] = message.worker
             self._performer.workers[message.worker] = (peer, message.pid)
+            self._views.joined(message.worker, message.pid)
             self._handle(e.WorkerJoined(message.worker))
         elif isinstance(message, m.Report):
             if peer not in self._names:
                 raise ProtocolError("A report came from a worker that has not joined.")
-            event = intake.from_worker(self._names[peer], message)
-            self._performer.report = (message, frames)
-            self._handle(event)
-            self._performer.report = None
+            self._report(self._names[peer], message, frames)
+
+    def _report(self, worker: int, message: m.Report, frames: list[Frame]) -> None:
+        event = intake.from_worker(worker, message)
+        lease = self._scheduler.leases.get(message.lease)
+        if lease is not None and lease.worker == worker:
+            self._views.reported(worker, lease.batch, message, time.monotonic())
+        self._performer.report = (worker, message, frames)
+        self._handle(event)
+        self._performer.report = None
+        known = self._scheduler.pool.workers.get(worker)
+        if known is not None and not known.leases:
+            self._views.idle(worker)
 
     # --- supervisors ---------------------------------------------------------------------------------------
 
@@ -160,6 +175,7 @@ class Child:
     def _bury(self, event: e.WorkerLost) -> None:
         if isinstance(event.story, m.Story) and event.story.ending != "exit code 0":
             log.warning("%s", tell(event.story))
+        self._views.lost(event.worker)
         peer, _ = self._performer.workers.pop(event.worker, (None, 0))
         if peer is not None:
             self._names.pop(peer, None)
@@ -185,9 +201,18 @@ class Child:
         if isinstance(message, m.Die):
             self._leaving = "die: the session ends, with its workers"
             return
+        if isinstance(message, (m.Watch, m.Expect)):
+            intake.check_batch(message.batch, self._scheduler)
+            if isinstance(message, m.Watch):
+                self._views.watch(message, peer)
+            else:
+                self._views.expect(message)
+            return
         event = intake.from_client(message, frames, self._scheduler, self._payloads)
         if event is not None:
             self._handle(event)
+        if isinstance(message, m.OpenBatch):
+            self._views.opened(message.batch, time.monotonic())
         if isinstance(message, m.Refresh):
             count = len(self._scheduler.pool.workers)
             text = f"refresh: {count} workers are being replaced, busy ones when their jobs are done"

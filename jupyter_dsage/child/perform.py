@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.core import commands as c
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.child.engines.local import LocalEngine
     from jupyter_dsage.child.payloads import Payloads
+    from jupyter_dsage.child.view import Views
     from jupyter_dsage.core.commands import Command
     from jupyter_dsage.core.scheduler import Scheduler
     from jupyter_dsage.net.transport import Listener, Peer
@@ -33,7 +35,9 @@ class Performer:
         engines: dict[str, LocalEngine],
         to_clients: Listener,
         to_workers: Listener,
+        views: Views,
     ) -> None:
+        self._views = views
         self._scheduler = scheduler
         self._payloads = payloads
         self._engines = engines
@@ -42,7 +46,7 @@ class Performer:
         self.clients: set[Peer] = set()
         self.workers: dict[int, tuple[Peer, int]] = {}
         """Worker -> (peer, pid)."""
-        self.report: tuple[m.Report, list[Frame]] | None = None
+        self.report: tuple[int, m.Report, list[Frame]] | None = None
         """The worker's report that is being handled: `TellOutcomes` passes its payload on."""
 
     def perform(self, commands: Iterable[Command]) -> None:
@@ -60,6 +64,7 @@ class Performer:
             case c.TellOutcomes():
                 self._tell_outcomes(command)
             case c.TellLost():
+                self._views.failed(command.batch, command.runs, tell(command.story))
                 self.tell_clients(m.Lost(command.batch, command.runs, command.story, command.attempts))
             case c.TellCancelled():
                 self.tell_clients(m.Cancelled(command.batch, command.runs))
@@ -87,6 +92,7 @@ class Performer:
         if order.with_function:
             function, frames = self._payloads.function(order.function)
             self._to_worker(order.worker, function, *frames)
+        self._views.leased(order.worker, time.monotonic())
         segment = [self._payloads.segment(order.segment)] if order.with_segment else []
         self._to_worker(
             order.worker,
@@ -97,11 +103,12 @@ class Performer:
     def _tell_outcomes(self, order: c.TellOutcomes) -> None:
         if self.report is None:
             raise RuntimeError("outcomes are told only while a worker's report is handled")
-        report, frames = self.report
+        worker, report, frames = self.report
         seconds = self._scheduler.batches[order.batch].seconds or 0.0
-        self.tell_clients(
-            m.Outcomes(order.batch, report.first, report.stop, order.runs, order.failed, seconds), *frames
+        outcomes = m.Outcomes(
+            order.batch, report.first, report.stop, order.runs, order.failed, seconds, worker, order.attempts
         )
+        self.tell_clients(outcomes, *frames)
 
     def tell_clients(self, message: m.Message, *frames: Frame) -> None:
         """Send a message to every client; one that is gone is forgotten."""
@@ -111,6 +118,16 @@ class Performer:
                 self._to_clients.send(peer, data)
             except PeerGoneError:
                 self.clients.discard(peer)
+
+    def send_views(self, now: float) -> None:
+        """Send the views that are due."""
+        for peers, batch, data in self._views.due(now):
+            message = codec.encode(m.View(batch), data)
+            for peer in peers:
+                try:
+                    self._to_clients.send(peer, message)
+                except PeerGoneError:
+                    self._views.forget(peer)
 
     def pool(self) -> m.PoolChanged:
         """Return the workers and slots as clients see them."""

@@ -64,6 +64,7 @@ class Batch(Sequence[Job]):
                 self._ledger.grow(source.stop)
             else:
                 self._open.append(source)
+            self._tell_expected()
             if self._feeder.idle and count:
                 source.head = (0, b"")
                 self.take(source, count, data)
@@ -71,6 +72,19 @@ class Batch(Sequence[Job]):
                 self.exhausted(source)
             else:
                 self._feeder.feed(source)
+
+    def _tell_expected(self) -> None:
+        """Tell the child how many jobs there will be, for the view."""
+        if self._over is None:
+            self._session.post(m.Expect(self.number, self._ledger.total, bool(self._open)))
+
+    def watch(self, callback: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+        """Have `callback` called, on the I/O thread, with what there is to see of the batch, whenever it changes.
+
+        At most 5 times a second; the snapshot is a dict of plain values (see `child.view`). Returns a function that
+        ends this. After the session's end comes a last snapshot, whose session is not alive.
+        """
+        return self._session.watch(self.number, callback)
 
     def check_alive(self) -> None:
         """Raise SessionLost if the batch's session has ended."""
@@ -113,6 +127,7 @@ class Batch(Sequence[Job]):
                 source.error.add_note(note)
                 self._feed_error = source.error
             self._number_next()
+            self._tell_expected()
         self._ledger.grow(self._sent)
         self._ledger.tell()
 
@@ -142,7 +157,8 @@ class Batch(Sequence[Job]):
     def outcomes(self, message: m.Outcomes, data: bytes | memoryview) -> None:
         """Take outcomes from the child."""
         self._seconds = message.seconds
-        self._ledger.end(message.runs, Chunk(message.first, data), message.failed)
+        chunk = Chunk(message.first, data, message.worker, dict(message.attempts))
+        self._ledger.end(message.runs, chunk, message.failed)
         self._feeder.poke()
 
     def ended(self, runs: Iterable[Run], holder: Ended) -> None:
@@ -333,6 +349,7 @@ class Batch(Sequence[Job]):
                 self._session.post(m.SkipJobs(self.number, unsent))
                 self._sent = self._ledger.total
             self._session.post(m.Cancel(self.number, None))
+            self._tell_expected()
         self._ledger.end([(0, self._ledger.total)], CANCELLED)
 
     def _cancel_one(self, run: Run) -> None:

@@ -39,9 +39,13 @@ class Holder(Protocol):
 class Chunk:
     """The outcomes of jobs from `first` on, as one payload."""
 
-    __slots__ = ("_data", "_endings", "_first", "_outcomes", "state")
+    __slots__ = ("_data", "_endings", "_first", "_outcomes", "attempts", "state", "worker")
 
-    def __init__(self, first: int, data: payload.Frame) -> None:
+    def __init__(
+        self, first: int, data: payload.Frame, worker: int = 0, attempts: dict[int, int] | None = None
+    ) -> None:
+        self.worker = worker
+        self.attempts = attempts or {}
         self.state = "told"
         self._first = first
         self._data: payload.Frame | None = data
@@ -55,6 +59,14 @@ class Chunk:
             self._outcomes = payload.Outcomes.load(self._data)
             self._data = None
         return self._outcomes
+
+    def seconds(self, job: int) -> float:
+        """Return how long a job took."""
+        return self._loaded().seconds[job - self._first]
+
+    def raised(self, job: int) -> payload.Raised | None:
+        """Return the texts of a job's exception, or None if it returned a value."""
+        return self._loaded().raised.get(job - self._first)
 
     def scalars(self, first: int, stop: int) -> list[Any] | None:
         """See `Holder`."""

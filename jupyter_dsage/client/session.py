@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib.metadata
 import itertools
+import json
 import os
 import sys
 import threading
@@ -89,6 +90,9 @@ class Session:
         """id of a function object -> what it had captured when it was pickled, and its function id."""
         self._bare: dict[int, tuple[str, bool]] = {}
         """Batch -> its function, and whether its jobs are plain items."""
+        self._watchers: dict[int, list[Callable[[dict[str, Any]], None]]] = {}
+        self._views: dict[int, dict[str, Any]] = {}
+        """Batch -> the last snapshot that was watched."""
         self._asks: dict[int, Future[str]] = {}
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -279,6 +283,23 @@ class Session:
         state = self._over or f"{len(self.workers)} workers, {len(self._by_number)} batches"
         return f"<Session {self.name!r}: {state}>"
 
+    def watch(self, batch: int, callback: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+        """See `Batch.watch`."""
+        with self._lock:
+            watchers = self._watchers.setdefault(batch, [])
+            watchers.append(callback)
+            if self._over is None:
+                self.post(m.Watch(batch, on=True))
+
+        def off() -> None:
+            with self._lock:
+                if callback in watchers:
+                    watchers.remove(callback)
+                if not watchers and self._over is None:
+                    self.post(m.Watch(batch, on=False))
+
+        return off
+
     # --- for batches and their kin -------------------------------------------------------------------------
 
     def post(self, message: m.Message, *frames: bytes) -> None:
@@ -317,6 +338,8 @@ class Session:
                 )
             case m.Cancelled():
                 self._by_number[message.batch].ended(message.runs, CANCELLED)
+            case m.View():
+                self._show(message.batch, json.loads(bytes(frames[0])))
             case m.PoolChanged():
                 self._pool_changed(message)
             case m.Answer():
@@ -327,6 +350,12 @@ class Session:
                 if not self._welcome.done():
                     self._welcome.set_exception(StartError(message.reason))
                 log.error("The child refused a message: %s", message.reason)
+
+    def _show(self, batch: int, view: dict[str, Any]) -> None:
+        view["session"]["name"] = self.name
+        self._views[batch] = view
+        for callback in list(self._watchers.get(batch, ())):
+            callback(view)
 
     def _pool_changed(self, message: m.PoolChanged) -> None:
         with self._changed:
@@ -346,6 +375,9 @@ class Session:
             self._changed.notify_all()
         for batch in list(self._by_number.values()):
             batch.session_ended(reason)
+        for number, view in list(self._views.items()):
+            session = {"id": self.id, "name": self.name, "alive": False, "note": reason}
+            self._show(number, view | {"session": session, "workers": []})
         answers: list[Future[Any]] = [*self._asks.values(), self._welcome]
         for answer in answers:
             if not answer.done():

@@ -84,6 +84,8 @@ class TellOutcomes:
     batch: int
     runs: tuple[Run, ...]
     failed: tuple[int, ...]
+    attempts: tuple[tuple[int, int], ...] = ()
+    """(job, attempts) for those that needed more than one."""
 
 
 @dataclass(frozen=True, slots=True)

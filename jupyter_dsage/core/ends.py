@@ -27,6 +27,7 @@ def told(s: Scheduler, batch: Batch, runs: list[tuple[State, Run]], failed: tupl
     """
     accepted: list[Run] = []
     raised: list[int] = []
+    spent = _attempts(batch, runs) if batch.losses or batch.failures else ()
     for source, (first, stop) in runs:
         at = first
         for job in failed[bisect_left(failed, first) : bisect_right(failed, stop - 1)]:
@@ -42,7 +43,13 @@ def told(s: Scheduler, batch: Batch, runs: list[tuple[State, Run]], failed: tupl
             raised.append(job)
         _finish(s, batch, at, stop, source, accepted)
     if accepted:
-        s.order(c.TellOutcomes(batch.number, tuple(Ranges(accepted)), tuple(raised)))
+        s.order(c.TellOutcomes(batch.number, tuple(Ranges(accepted)), tuple(raised), spent))
+
+
+def _attempts(batch: Batch, runs: list[tuple[State, Run]]) -> tuple[tuple[int, int], ...]:
+    """Return (job, attempts) for the jobs of these runs that were tried before."""
+    jobs = [job for job in {*batch.losses, *batch.failures} if any(a <= job < b for _, (a, b) in runs)]
+    return tuple((job, 1 + batch.losses.get(job, 0) + batch.failures.get(job, 0)) for job in sorted(jobs))
 
 
 def _finish(s: Scheduler, batch: Batch, first: int, stop: int, source: State, accepted: list[Run]) -> None:

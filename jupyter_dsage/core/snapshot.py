@@ -94,19 +94,38 @@ LETTERS = {
 _TENTHS = "abcdefghi"
 
 
-def grid(jobs: JobTable, total: int, most_cells: int, most_characters: int) -> tuple[int, str]:
+def grid(
+    jobs: JobTable, total: int, most_cells: int, most_characters: int, begun: set[int] | None = None
+) -> tuple[int, str]:
     """Return how many jobs a cell stands for, and the cells as a run-length string such as ``F7044R10Q2943``.
 
-    `total`: jobs to show, those not yet in the table being queued. A cell of several jobs shows the worst of them:
+    `total`: jobs to show, those not yet in the table being queued; `begun`: the leased jobs that have begun, the others
+    being shown as queued (None: all have). A cell of several jobs shows the worst of them:
     failed, lost, running; else ``a`` to ``i`` for 10 to 90 % finished. Folds further until the string is short enough.
     """
-    runs = sorted((first, stop, LETTERS[state]) for state in State for first, stop in jobs[state])
+    runs = [(first, stop, LETTERS[state]) for state in State for first, stop in jobs[state]]
+    if begun is not None:
+        runs = [part for run in runs for part in (_begun(run, begun) if run[2] == "R" else [run])]
+    runs.sort()
     if total > jobs.total:
         runs.append((jobs.total, total, "Q"))
     per = max(1, -(-total // most_cells))
     while len(text := _folded(runs, per, total)) > most_characters:
         per *= 2
     return per, text
+
+
+def _begun(run: tuple[int, int, str], begun: set[int]) -> list[tuple[int, int, str]]:
+    """Cut a leased run into the jobs that have begun and the others."""
+    out, at = [], run[0]
+    for job in sorted(job for job in begun if run[0] <= job < run[1]):
+        if at < job:
+            out.append((at, job, "Q"))
+        out.append((job, job + 1, "R"))
+        at = job + 1
+    if at < run[1]:
+        out.append((at, run[1], "Q"))
+    return out
 
 
 def _folded(runs: list[tuple[int, int, str]], per: int, total: int) -> str:

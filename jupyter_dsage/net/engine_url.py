@@ -72,16 +72,18 @@ def _parse_tuple(url: Sequence[object]) -> EngineURL:
 def _parse(url: str) -> EngineURL:
     if "://" not in url and not url.startswith("local:"):
         raise EngineError(f"{url!r} is no engine URL: try 'local:?slots=2'.")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise EngineError(f"{url!r} is no engine URL ({error}): try 'local:?slots=2'.") from None
     try:
         port = parts.port
     except ValueError:
         raise EngineError(f"{url!r} names no valid port: a port is a number from 1 to 65535.") from None
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    slots = _slots(url, options.pop("slots", None))
-    if options:
-        raise EngineError(f"{url!r} has the unknown option {next(iter(options))!r}: 'slots' is the one there is.")
+    slots = _slots(url, _options(url, parts.query).get("slots"))
     if parts.scheme == "local":
+        if parts.netloc or parts.path:
+            raise EngineError(f"{url!r} names more than local workers: try 'local:?slots=2'.")
         return EngineURL("local", slots)
     if parts.scheme == "dsage" or parts.scheme in _OLD_SPELLINGS:
         return _dsage(url, parts.hostname, port, parts.path, slots)
@@ -90,10 +92,21 @@ def _parse(url: str) -> EngineURL:
     raise EngineError(f"{url!r} has the unknown scheme {parts.scheme!r}: try 'local:?slots=2'.")
 
 
+def _options(url: str, query: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name != "slots":
+            raise EngineError(f"{url!r} has the unknown option {name!r}: 'slots' is the one there is.")
+        if name in options:
+            raise EngineError(f"{url!r} gives {name!r} twice: give it once.")
+        options[name] = value
+    return options
+
+
 def _slots(url: str, text: str | None) -> int:
     if text is None:
         return default_slots()
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_SLOTS:
+    if not text.isdecimal() or len(text) > len(str(MOST_SLOTS)) or not 1 <= int(text) <= MOST_SLOTS:
         raise EngineError(f"{url!r} asks for {text!r} slots: a number from 1 to {MOST_SLOTS} is needed.")
     return int(text)
 

@@ -16,6 +16,7 @@ Number = Annotated[int, Meta(ge=0, le=MAX_JOBS)]
 Count = Annotated[int, Meta(ge=1, le=MAX_JOBS)]
 Text = Annotated[str, Meta(max_length=1_000_000)]
 Name = Annotated[str, Meta(max_length=1000)]
+Brief = Annotated[str, Meta(max_length=250)]
 Runs = tuple[tuple[Number, Number], ...]
 Seconds = Annotated[float, Meta(ge=0)]
 
@@ -154,6 +155,21 @@ class Limit(Message, frozen=True, tag="limit"):
     limit: Count | None
 
 
+class Expect(Message, frozen=True, tag="expect"):
+    """How many jobs a batch will have as far as the client knows, and whether more may be drawn: for the view."""
+
+    batch: Number
+    total: Number
+    drawing: bool
+
+
+class Watch(Message, frozen=True, tag="watch"):
+    """Send `View` messages of a batch to this client from now on, or no more."""
+
+    batch: Number
+    on: bool
+
+
 class Refresh(Message, frozen=True, tag="refresh"):
     """Replace idle workers (and busy ones when they are done); answered with `Answer`."""
 
@@ -193,7 +209,8 @@ class PoolChanged(Message, frozen=True, tag="pool"):
 class Outcomes(Message, frozen=True, tag="outcomes"):
     """Outcomes of jobs ``[first, stop)`` in one payload frame; only those in `runs` count.
 
-    `failed`: those of them that raised; `seconds`: mean time of a job of this batch.
+    `failed`: those of them that raised; `seconds`: mean time of a job of this batch; `worker`: who ran them;
+    `attempts`: (job, attempts) for those that needed more than one.
     """
 
     frames: ClassVar[tuple[int, ...]] = (1,)
@@ -203,6 +220,8 @@ class Outcomes(Message, frozen=True, tag="outcomes"):
     runs: Runs
     failed: tuple[Number, ...]
     seconds: Seconds
+    worker: Number
+    attempts: tuple[tuple[Number, Number], ...]
 
 
 class Lost(Message, frozen=True, tag="lost"):
@@ -226,6 +245,13 @@ class Answer(Message, frozen=True, tag="answer"):
 
     ask: Number
     text: Text
+
+
+class View(Message, frozen=True, tag="view"):
+    """What there is to see of a batch, as JSON in one payload frame; see `child.view`."""
+
+    frames: ClassVar[tuple[int, ...]] = (1,)
+    batch: Number
 
 
 # --- child -> worker -----------------------------------------------------------------------------------------
@@ -263,13 +289,17 @@ class WorkerHello(Message, frozen=True, tag="join"):
 
 
 class Report(Message, frozen=True, tag="report"):
-    """Outcomes of jobs ``[first, stop)`` of a lease, in one payload frame (none where there are no jobs)."""
+    """Outcomes of jobs ``[first, stop)`` of a lease, in one payload frame (none where there are no jobs).
+
+    `errors`: the first few of those that failed, in words, for the view; `ended`: the lease is over.
+    """
 
     frames: ClassVar[tuple[int, ...]] = (0, 1)
     lease: Number
     first: Number
     stop: Number
     failed: tuple[Number, ...]
+    errors: tuple[Brief, ...]
     seconds: Seconds
     ended: bool
 
@@ -341,9 +371,22 @@ class WorkerGone(Message, frozen=True, tag="gone"):
 
 
 FROM_CLIENT = (
-    Hello | OpenBatch | Function | AddJobs | SkipJobs | Cancel | Retry | Pause | Resume | Limit | Refresh | Die
+    Hello
+    | OpenBatch
+    | Function
+    | AddJobs
+    | SkipJobs
+    | Cancel
+    | Retry
+    | Pause
+    | Resume
+    | Limit
+    | Expect
+    | Watch
+    | Refresh
+    | Die
 )
-TO_CLIENT = Welcome | Refused | PoolChanged | Outcomes | Lost | Cancelled | Answer
+TO_CLIENT = Welcome | Refused | PoolChanged | Outcomes | Lost | Cancelled | View | Answer
 FROM_WORKER = WorkerHello | Report
 TO_WORKER = Function | RunJobs | Leave | Refused
 TO_SUPERVISOR = SupervisorSetup | SpawnWorker | KillWorker | Recall | EndJob

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from array import array
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -258,24 +259,37 @@ class Jobs:
 class Raised:
     """An exception as it travels: itself if it can be pickled and read again, and its texts in any case."""
 
-    __slots__ = ("data", "kind", "text", "traceback", "type_name")
+    __slots__ = ("arguments", "data", "kind", "said", "text", "traceback", "type_name")
 
-    def __init__(self, data: bytes | None, type_name: str, text: str, traceback: str, kind: str = "") -> None:
+    def __init__(
+        self,
+        data: bytes | None,
+        type_name: str,
+        text: str,
+        traceback: str,
+        kind: str = "",
+        said: str = "",
+        arguments: str = "",
+    ) -> None:
         self.data = data
         self.type_name = type_name
         self.text = text
         self.traceback = traceback
         self.kind = kind
         """``"exit"`` for SystemExit and the like, which must not be raised in the kernel."""
+        self.said = said
+        """Its ``str``: what comes behind the type's name."""
+        self.arguments = arguments
+        """The job's arguments, as a short text."""
 
     def __reduce__(self) -> tuple[type[Raised], tuple[Any, ...]]:
-        return Raised, (self.data, self.type_name, self.text, self.traceback, self.kind)
+        return Raised, (self.data, self.type_name, self.text, self.traceback, self.kind, self.said, self.arguments)
 
 
 class Outcomes:
     """The outcomes of a run of jobs. Values that are not scalars stay pickled until someone looks."""
 
-    __slots__ = ("each", "outputs", "raised", "values")
+    __slots__ = ("each", "outputs", "raised", "seconds", "values")
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -283,16 +297,19 @@ class Outcomes:
         self.each: dict[int, bytes] = {}
         self.raised: dict[int, Raised] = {}
         self.outputs: dict[int, str] = {}
+        self.seconds = array("f")
+        """How long each job took."""
 
     def dump(self) -> bytes:
         """Return the payload."""
-        return pickle.dumps((self.values, self.each, self.raised, self.outputs), PROTOCOL)
+        return pickle.dumps((self.values, self.each, self.raised, self.outputs, self.seconds.tobytes()), PROTOCOL)
 
     @classmethod
     def load(cls, data: Frame) -> Outcomes:
         """Return the outcomes of a payload; values pickled by themselves are not touched."""
         out = cls()
-        out.values, out.each, out.raised, out.outputs = pickle.loads(data)
+        out.values, out.each, out.raised, out.outputs, seconds = pickle.loads(data)
+        out.seconds.frombytes(seconds)
         return out
 
 

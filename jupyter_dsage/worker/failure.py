@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING
 
+from jupyter_dsage.errors import UnpicklableError, UsageError
 from jupyter_dsage.wire import payload
 from jupyter_dsage.wire.payload import Raised
-
-if TYPE_CHECKING:
-    from jupyter_dsage.errors import DsageError
 
 _LONGEST = 200_000
 """Characters of a traceback that travel; a recursion error's is long, and its end tells as much."""
@@ -20,13 +17,16 @@ _LONGEST_TEXT = 10_000
 def describe(error: BaseException) -> Raised:
     """Return what travels of an exception. Never raises, whatever the exception's own methods do."""
     kind = type(error)
+    if kind in {UnpicklableError, UsageError}:  # their sentence says it all; the traceback would show our own lines
+        return Raised(payload.dumps(error, "the error"), kind.__qualname__, repr(error), str(error), said=str(error))
+    said = _safely(lambda: str(error), "")[:_LONGEST_TEXT]
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     text = _safely(lambda: repr(error), f"<{name} whose repr fails>")
     text = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "..."
     shown = _safely(lambda: _format(error), f"{name}: <its traceback cannot be formatted>")
     if not isinstance(error, Exception):
-        return Raised(None, name, text, shown, "exit")
-    return Raised(_pickled(error), name, text, shown)
+        return Raised(None, name, text, shown, "exit", said=said)
+    return Raised(_pickled(error), name, text, shown, said=said)
 
 
 def _format(error: BaseException) -> str:
@@ -52,8 +52,3 @@ def _safely(make: object, instead: str) -> str:
         return str(make())  # type: ignore[operator]
     except BaseException:  # noqa: BLE001  (a user's repr may raise anything, and even exit)
         return instead
-
-
-def plainly(error: DsageError) -> Raised:
-    """Return what travels of an error whose sentence says it all: a value or an argument that cannot travel."""
-    return Raised(payload.dumps(error, "the error"), type(error).__qualname__, repr(error), str(error))

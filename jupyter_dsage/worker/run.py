@@ -12,12 +12,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import settings
-from jupyter_dsage.errors import UnknownServiceError, UnpicklableError, UsageError
+from jupyter_dsage.errors import UnknownServiceError
 from jupyter_dsage.services import SHIPPED
+from jupyter_dsage.wire import brief, payload
 from jupyter_dsage.wire import messages as m
-from jupyter_dsage.wire import payload
 from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes
-from jupyter_dsage.worker.failure import describe, plainly
+from jupyter_dsage.worker.failure import describe
 from jupyter_dsage.worker.page import JOB, RECALLS, STARTED, Page
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Runner:
         self._first = 0
         self._pending = Outcomes()
         self._failed: list[int] = []
+        self._errors: list[str] = []
+        """The first few of them in words."""
         self._bytes = 0
         self._told = 0
         """When outcomes were told last, or the lease began (monotonic, ns)."""
@@ -90,7 +92,7 @@ class Runner:
                 at = self._run_from(at, message)
                 break
             except JobCancelled as order:
-                at = self._interrupted(order)
+                at = self._interrupted(order, message)
         self._busy.clear()
         self._page.end()
         self._flush(ended=True)
@@ -120,10 +122,8 @@ class Runner:
                 self.inside = False
             except JobCancelled:
                 raise
-            except (UnpicklableError, UsageError) as error:
-                self._note_failure(number, plainly(error))
             except BaseException as error:  # noqa: BLE001  (also SystemExit: the job ends, the worker goes on)
-                self._note_failure(number, describe(error))
+                self._note_failure(number, error, jobs, offset)
             else:
                 self._note(number, value, data)
             if not self._output.intact():
@@ -134,6 +134,7 @@ class Runner:
 
     def _note(self, number: int, value: Any, data: bytes | None) -> None:
         with self._lock:
+            self._pending.seconds.append((time.monotonic_ns() - self._page.words[STARTED]) / 1e9)
             if data is None:
                 self._pending.values.append(value)
             else:
@@ -143,9 +144,14 @@ class Runner:
             if self._output.printed:
                 self._pending.outputs[number - self._first] = self._output.take()
 
-    def _note_failure(self, number: int, raised: payload.Raised) -> None:
+    def _note_failure(self, number: int, error: BaseException, jobs: Jobs, offset: int) -> None:
         self.inside = False
+        raised = describe(error)
+        raised.arguments = _arguments(jobs, number - offset)
         with self._lock:
+            self._pending.seconds.append((time.monotonic_ns() - self._page.words[STARTED]) / 1e9)
+            if len(self._errors) < settings.ERRORS_IN_A_REPORT:
+                self._errors.append(brief.error(raised.type_name, raised.said))
             index = number - self._first
             self._pending.raised[index] = raised
             self._pending.values.append(None)
@@ -154,10 +160,10 @@ class Runner:
             if self._output.printed:
                 self._pending.outputs[index] = self._output.take()
 
-    def _interrupted(self, order: JobCancelled) -> int:
+    def _interrupted(self, order: JobCancelled, message: m.RunJobs) -> int:
         """Note the job that was interrupted; return the next one's number."""
         number = self._page.words[JOB]
-        self._note_failure(number, describe(order))
+        self._note_failure(number, order, self._segments[message.segment], message.offset)
         return number + 1
 
     def _flush(self, *, ended: bool = False) -> None:
@@ -166,13 +172,14 @@ class Runner:
             outcomes, failed, count = self._pending, tuple(self._failed), len(self._pending.values)
             now = time.monotonic_ns()
             first, seconds = self._first, (now - self._told) / 1e9
-            self._pending, self._failed, self._bytes = Outcomes(), [], 0
+            errors = tuple(self._errors)
+            self._pending, self._failed, self._errors, self._bytes = Outcomes(), [], [], 0
             self._first, self._told = first + count, now
             if count:
-                report = m.Report(self._lease, first, first + count, failed, seconds, ended)
+                report = m.Report(self._lease, first, first + count, failed, errors, seconds, ended)
                 self._send(report, outcomes.dump())
             elif ended:
-                self._send(m.Report(self._lease, first, first, (), 0.0, ended=True))
+                self._send(m.Report(self._lease, first, first, (), (), 0.0, ended=True))
 
     def _tick(self) -> None:
         """Tell finished jobs while a long one runs; leave when the supervisor is gone."""
@@ -184,3 +191,11 @@ class Runner:
             with self._lock:
                 if self._pending.values and time.monotonic_ns() - self._told > settings.FLUSH_SECONDS * 1e9:
                     self._flush()
+
+
+def _arguments(jobs: Jobs, index: int) -> str:
+    """Return a job's arguments as a short text; empty where they cannot be read."""
+    try:
+        return brief.call(*jobs[index])
+    except BaseException:  # noqa: BLE001  (a user's class may raise anything when it is read)
+        return ""

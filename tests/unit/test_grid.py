@@ -68,6 +68,11 @@ def test_folds_until_it_is_short(letters):
     assert len(text) <= 20
 
 
+def test_leased_jobs_that_have_not_begun_are_shown_as_queued():
+    assert grid(table("FFRRRRQ"), 7, 100, 100, {3}) == (1, "F2Q1R1Q3")
+    assert grid(table("RR"), 2, 100, 100, set()) == (1, "Q2")
+
+
 def test_a_million_jobs():
     jobs = JobTable()
     jobs.append(1_000_000)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from jupyter_dsage.errors import UnpicklableError, UsageError
 from jupyter_dsage.wire import payload
 from jupyter_dsage.wire.payload import BARE, EACH, TUPLES, Jobs, Outcomes
-from jupyter_dsage.worker.failure import _LONGEST, _LONGEST_TEXT, describe, plainly
+from jupyter_dsage.worker.failure import _LONGEST, _LONGEST_TEXT, describe
 
 
 def there(function: Any) -> Any:
@@ -452,6 +452,6 @@ def test_what_would_end_the_kernel_travels_in_its_texts_only() -> None:
 
 
 def test_an_error_of_ours_travels_as_its_sentence() -> None:
-    raised = plainly(UnpicklableError("the value of job 3 cannot be pickled."))
+    raised = describe(UnpicklableError("the value of job 3 cannot be pickled."))
     assert raised.traceback == "the value of job 3 cannot be pickled."
     assert isinstance(payload.loads(raised.data or b""), UnpicklableError)

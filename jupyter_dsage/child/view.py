@@ -1,0 +1,293 @@
+"""What there is to see of a batch, as one JSON object: counts, rate, grid, lanes, failures (design, "The live view").
+
+Clients that watch a batch get it at most `VIEWS_A_SECOND` times a second and only when something changed, in at most
+`VIEW_BYTES` whatever the batch. The words and keys here are those that the view module in ``labextension/`` reads.
+"""
+
+from __future__ import annotations
+
+import collections
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from jupyter_dsage import settings
+from jupyter_dsage.core.snapshot import grid
+from jupyter_dsage.core.states import ENDED, State
+from jupyter_dsage.wire import brief
+from jupyter_dsage.wire import messages as m
+
+if TYPE_CHECKING:
+    from jupyter_dsage.core.batch import Batch
+    from jupyter_dsage.core.scheduler import Scheduler
+    from jupyter_dsage.net.transport import Peer
+
+Bit = tuple[float, float, str, int, int]
+"""A bit of a worker's lane: start and stop (monotonic seconds), letter, jobs, batch."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is remembered of one batch for its views."""
+
+    opened: float
+    total: int = 0
+    drawing: bool = False
+    ended_at: float | None = None
+    errors: dict[int, str] = field(default_factory=dict)
+    samples: collections.deque[tuple[float, int]] = field(default_factory=collections.deque)
+    """(time, jobs ended) of the last seconds: the rate."""
+    peers: set[Peer] = field(default_factory=set)
+    seen: int = -1
+    """The stamp of the last view."""
+    sent: float = -1.0
+
+
+class Views:
+    """Remembers what the scheduler forgets (times, errors in words, lanes) and makes views of it."""
+
+    def __init__(self, scheduler: Scheduler, session: str) -> None:
+        self._scheduler = scheduler
+        self._session = session
+        self._batches: dict[int, _Watched] = {}
+        self._lanes: dict[int, collections.deque[Bit]] = {}
+        self._pids: dict[int, int] = {}
+        self._watched: dict[int, _Watched] = {}
+        """Those that somebody watches."""
+        self._stamp = 0
+        """Rises whenever something happens that a view may show."""
+        self._started: dict[int, float] = {}
+        """Worker -> since when it runs what it runs now."""
+
+    # --- what the child's loop tells -----------------------------------------------------------------------
+
+    def opened(self, batch: int, now: float) -> None:
+        """Note a new batch."""
+        self._batches[batch] = _Watched(now)
+
+    def expect(self, message: m.Expect) -> None:
+        """Note how many jobs the client says there will be."""
+        watched = self._batches[message.batch]
+        watched.total, watched.drawing = message.total, message.drawing
+        self._stamp += 1
+
+    def watch(self, message: m.Watch, peer: Peer) -> None:
+        """Start or stop sending views of a batch to a client."""
+        watched = self._batches[message.batch]
+        if message.on:
+            watched.peers.add(peer)
+            watched.seen = -1
+            self._watched[message.batch] = watched
+        else:
+            self._unwatch(message.batch, peer)
+
+    def forget(self, peer: Peer) -> None:
+        """Send nothing more to a client that is gone."""
+        for batch in list(self._watched):
+            self._unwatch(batch, peer)
+
+    def _unwatch(self, batch: int, peer: Peer) -> None:
+        watched = self._batches[batch]
+        watched.peers.discard(peer)
+        if not watched.peers:
+            self._watched.pop(batch, None)
+
+    def joined(self, worker: int, pid: int) -> None:
+        """Note a worker's pid."""
+        self._pids[worker] = pid
+
+    def leased(self, worker: int, now: float) -> None:
+        """Note that a worker got work; if it had none, it begins now."""
+        self._started.setdefault(worker, now)
+
+    def reported(self, worker: int, batch: int, report: m.Report, now: float) -> None:
+        """Note a report: a bit of the worker's lane, and errors in words."""
+        watched = self._batches[batch]
+        for job, text in zip(report.failed, report.errors, strict=False):
+            if len(watched.errors) < settings.ERRORS_KEPT:
+                watched.errors[job] = text
+        count = report.stop - report.first
+        if count:
+            start = max(self._started.get(worker, now), now - report.seconds)
+            self._lane_bit(worker, (start, now, "X" if report.failed else "F", count, batch))
+        self._started[worker] = now
+
+    def idle(self, worker: int) -> None:
+        """Note that a worker has nothing to run."""
+        self._started.pop(worker, None)
+
+    def lost(self, worker: int) -> None:
+        """Note a worker's death."""
+        self._lanes.pop(worker, None)
+        self._pids.pop(worker, None)
+        self._started.pop(worker, None)
+
+    def failed(self, batch: int, runs: m.Runs, text: str) -> None:
+        """Note in words why jobs were lost."""
+        watched = self._batches[batch]
+        for first, stop in runs:
+            for job in range(first, min(stop, first + settings.ERRORS_IN_A_REPORT)):
+                if len(watched.errors) < settings.ERRORS_KEPT:
+                    watched.errors[job] = brief.error("WorkerLost", text)
+
+    def changed(self) -> None:
+        """Note that something happened that views may show."""
+        self._stamp += 1
+
+    def _lane_bit(self, worker: int, bit: Bit) -> None:
+        """Add to a lane; what is too short to be seen is merged with the bit before."""
+        lane = self._lanes.setdefault(worker, collections.deque())
+        if lane:
+            start, stop, letter, count, batch = lane[-1]
+            short = bit[1] - start < settings.LANE_SECONDS / settings.LANE_BITS
+            if (letter, batch) == (bit[2], bit[4]) and short and bit[0] - stop < 1.0:
+                lane[-1] = (start, bit[1], letter, count + bit[3], batch)
+                return
+        lane.append(bit)
+        while lane and (lane[0][1] < bit[1] - settings.LANE_SECONDS or len(lane) > 2 * settings.LANE_BITS):
+            lane.popleft()
+
+    # --- views out -----------------------------------------------------------------------------------------
+
+    def next_due(self) -> float | None:
+        """Return when the next view is to be sent (monotonic seconds), or None."""
+        pause = 1 / settings.VIEWS_A_SECOND
+        return min((w.sent + pause for w in self._watched.values() if self._news(w)), default=None)
+
+    def _news(self, watched: _Watched) -> bool:
+        """Tell whether a view would show something new; lanes and clocks run on until the batch has ended."""
+        return watched.ended_at is None or watched.seen != self._stamp
+
+    def due(self, now: float) -> list[tuple[set[Peer], int, bytes]]:
+        """Return the views to be sent now: (to whom, batch, JSON)."""
+        out = []
+        pause = 1 / settings.VIEWS_A_SECOND
+        for number, watched in self._watched.items():
+            if self._news(watched) and watched.sent + pause <= now:
+                watched.sent, watched.seen = now, self._stamp
+                out.append((set(watched.peers), number, self.make(number, now)))
+        return out
+
+    def make(self, number: int, now: float) -> bytes:
+        """Return the view of a batch as JSON, within `VIEW_BYTES`."""
+        watched, batch = self._batches[number], self._scheduler.batches[number]
+        whole = self._whole(watched, batch, now)
+        data = msgspec.json.encode(whole)
+        while len(data) > settings.VIEW_BYTES and whole["workers"]:
+            whole["more_workers"] += 1
+            whole["workers"].pop()
+            data = msgspec.json.encode(whole)
+        return data
+
+    def _whole(self, watched: _Watched, batch: Batch, now: float) -> dict[str, Any]:
+        total = max(watched.total, batch.jobs.total)
+        counts = {state.value: batch.jobs.count(state) for state in State}
+        begun = self._begun(batch.number)
+        counts["queued"] += total - batch.jobs.total + counts["running"] - len(begun)
+        counts["running"] = len(begun)
+        per, cells = grid(batch.jobs, total, settings.GRID_CELLS, settings.GRID_CHARACTERS, begun)
+        workers, more = self._workers(batch.number, now)
+        engines = self._scheduler.pool.engines.values()
+        return {
+            "v": 1,
+            "session": {"id": self._session, "name": self._session, "alive": True, "note": self._trouble()},
+            "batch": {
+                "name": batch.name,
+                "total": total,
+                "drawing": watched.drawing,
+                "counts": counts,
+                "paused": batch.paused,
+                "limit": batch.limit,
+                **self._times(watched, batch, counts, now),
+            },
+            "engines": [{"name": e.name, "slots": e.slots, "failure": self._failure(e.failure)} for e in engines],
+            "workers": workers,
+            "more_workers": more,
+            "grid": {"jobs": total, "per": per, "cells": cells},
+            "failures": self._failures(watched, batch),
+        }
+
+    def _times(self, watched: _Watched, batch: Batch, counts: dict[str, int], now: float) -> dict[str, Any]:
+        done = sum(counts[state.value] for state in ENDED)
+        rest = counts["queued"] + counts["running"]
+        ended = rest == 0 and not watched.drawing
+        if not ended:
+            watched.ended_at = None
+        elif watched.ended_at is None:
+            watched.ended_at = now
+        samples = watched.samples
+        samples.append((now, done))
+        while len(samples) > 2 and samples[0][0] < now - settings.RATE_SECONDS:  # noqa: PLR2004  (two make a rate)
+            samples.popleft()
+        before, span = samples[0][1], now - samples[0][0]
+        rate = (done - before) / span if span > 0 and done > before else None
+        left = None
+        if rest and not batch.paused and not watched.drawing and batch.seconds is not None:
+            slots = min(self._scheduler.pool.slots() or 1, batch.limit or rest, rest)
+            left = rest / rate if rate else rest * batch.seconds / slots
+        elapsed = (watched.ended_at or now) - watched.opened
+        return {
+            "ended": ended,
+            "elapsed": round(elapsed, 2),
+            "rate": rate and round(rate, 2),
+            "left": left and round(left, 2),
+        }
+
+    def _begun(self, batch: int) -> set[int]:
+        """Return the jobs of a batch that run now, one a worker: the first that its first lease has left."""
+        leases = [self._scheduler.leases[w.leases[0]] for w in self._scheduler.pool.workers.values() if w.leases]
+        runs = [lease.left.first_run() for lease in leases if lease.batch == batch]
+        return {run[0] for run in runs if run is not None}
+
+    def _trouble(self) -> str:
+        failures = [self._failure(engine.failure) for engine in self._scheduler.pool.engines.values()]
+        return "; ".join(text for text in failures if text)
+
+    @staticmethod
+    def _failure(story: object) -> str | None:
+        return f"no worker can be started: {story.ending}" if isinstance(story, m.Story) else None
+
+    def _workers(self, batch: int, now: float) -> tuple[list[dict[str, Any]], int]:
+        workers = list(self._scheduler.pool.workers.values())
+        shown = workers[: settings.LANES]
+        out = []
+        for worker in shown:
+            running = self._scheduler.leases[worker.leases[0]] if worker.leases else None
+            mine = running is not None and running.batch == batch
+            first = running.left.first_run() if running is not None and mine else None
+            name = f"{worker.engine.partition('://')[2] or worker.engine}/{worker.number}"
+            out.append(
+                {
+                    "name": name,
+                    "stage": worker.stage.value,
+                    "pid": self._pids.get(worker.number, 0),
+                    "job": first[0] if first else None,
+                    "lane": self._lane(worker.number, batch, now, "R" if mine else "O" if running else ""),
+                }
+            )
+        return out, len(workers) - len(shown)
+
+    def _lane(self, worker: int, batch: int, now: float, running: str) -> list[list[Any]]:
+        out: list[list[Any]] = []
+        for start, stop, letter, count, number in self._lanes.get(worker, ()):
+            if now - stop < settings.LANE_SECONDS:
+                shown = letter if number == batch else "O"
+                out.append([round(min(now - start, settings.LANE_SECONDS), 2), round(now - stop, 2), shown, count])
+        since = self._started.get(worker)
+        if running and since is not None:
+            out.append([round(min(now - since, settings.LANE_SECONDS), 2), 0, running, 1])
+        return out[-settings.LANE_BITS :]
+
+    @staticmethod
+    def _failures(watched: _Watched, batch: Batch) -> dict[str, Any]:
+        rows: list[dict[str, Any]] = []
+        for state in (State.FAILED, State.LOST):
+            for first, stop in batch.jobs[state]:
+                shown = range(first, min(stop, first + settings.FAILURES_SHOWN))
+                rows += [{"job": job, "error": watched.errors.get(job, ""), "state": state.value} for job in shown]
+                if len(rows) > 2 * settings.FAILURES_SHOWN:
+                    break
+        rows.sort(key=lambda row: row["job"])
+        total = batch.jobs.count(State.FAILED) + batch.jobs.count(State.LOST)
+        return {"total": total, "rows": rows[: settings.FAILURES_SHOWN]}
