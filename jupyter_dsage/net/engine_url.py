@@ -70,12 +70,16 @@ def _parse_tuple(url: Sequence[object]) -> EngineURL:
 
 
 def _parse(url: str) -> EngineURL:
-    if "://" not in url and not url.startswith("local:"):
+    if "://" not in url and not url.startswith(("local:", "slurm:")):
         raise EngineError(f"{url!r} is no engine URL: try 'local:?slots=2'.")
     try:
         parts = urlsplit(url)
     except ValueError as error:
         raise EngineError(f"{url!r} is no engine URL ({error}): try 'local:?slots=2'.") from None
+    if parts.scheme in _LATER:
+        raise EngineError(f"{url!r}: this version runs local workers only; {parts.scheme} engines come later.")
+    if parts.scheme not in ("local", "dsage", *_OLD_SPELLINGS):
+        raise EngineError(f"{url!r} has the unknown scheme {parts.scheme!r}: try 'local:?slots=2'.")
     try:
         port = parts.port
     except ValueError:
@@ -85,11 +89,7 @@ def _parse(url: str) -> EngineURL:
         if parts.netloc or parts.path:
             raise EngineError(f"{url!r} names more than local workers: try 'local:?slots=2'.")
         return EngineURL("local", slots)
-    if parts.scheme == "dsage" or parts.scheme in _OLD_SPELLINGS:
-        return _dsage(url, parts.hostname, port, parts.path, slots)
-    if parts.scheme in _LATER:
-        raise EngineError(f"{url!r}: this version runs local workers only; {parts.scheme}:// engines come later.")
-    raise EngineError(f"{url!r} has the unknown scheme {parts.scheme!r}: try 'local:?slots=2'.")
+    return _dsage(url, parts.hostname, port, parts.path, slots)
 
 
 def _options(url: str, query: str) -> dict[str, str]:
