@@ -28,7 +28,7 @@ def encode(message: m.Message, *payload: Frame) -> list[Frame]:
     """Return the frames of a message.
 
     Raises PayloadTooLargeError for what the other end would not take, ProtocolError for a wrong number of
-    payload frames.
+    payload frames and for text with lone surrogates.
     """
     if len(payload) not in message.frames:
         raise ProtocolError(f"A {type(message).__name__} message cannot carry {len(payload)} payload frames.")
@@ -38,7 +38,10 @@ def encode(message: m.Message, *payload: Frame) -> list[Frame]:
                 f"A payload of {size:,} bytes exceeds the {settings.MAX_FRAME_BYTES:,} that one message may "
                 "carry: pass the name of a file instead, or split it."
             )
-    header = _MAGIC + _encode(message)
+    try:
+        header = _MAGIC + _encode(message)
+    except UnicodeEncodeError as error:
+        raise ProtocolError(f"A {type(message).__name__} message cannot carry this text: {error}.") from None
     if len(header) > settings.MAX_HEADER_BYTES:
         raise PayloadTooLargeError(f"A message header of {len(header):,} bytes is too large to send.")
     return [header, *payload]

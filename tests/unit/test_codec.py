@@ -68,6 +68,13 @@ def instances(kind: type[Any]) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{field.name: values(field.type) for field in shape.fields})
 
 
+def report(seconds: float) -> m.Report:
+    """Return a report that is empty but for its seconds; its other fields are of no interest here."""
+    fields = dict.fromkeys(m.Report.__struct_fields__, 0) | {"failed": (), "errors": (), "ended": True}
+    known = {name: value for name, value in fields.items() if name in m.Report.__struct_fields__}
+    return m.Report(**known | {"seconds": seconds})  # type: ignore[arg-type]
+
+
 def payload_for(message: m.Message) -> list[bytes]:
     return [b"payload"] * max(message.frames)
 
@@ -293,14 +300,20 @@ def test_values_out_of_bounds_are_refused(message: m.Message) -> None:
 
 
 def test_a_number_of_seconds_that_is_none_is_refused() -> None:
+    assert codec.from_worker(codec.encode(report(1.5)))[0] == report(1.5)
     for seconds in (-1.0, float("nan"), float("-inf")):
         with pytest.raises(ProtocolError):
-            codec.from_worker([MAGIC + msgspec.msgpack.encode(m.Report(1, 0, 0, (), seconds, ended=True))])
+            codec.from_worker([MAGIC + msgspec.msgpack.encode(report(seconds))])
 
 
 def test_a_name_that_is_not_utf_8_is_refused() -> None:
     with pytest.raises(ProtocolError):
         codec.from_client([MAGIC + b"\x95\xa4open\x01\xa2\xff\xfe\x00\xc0"])
+
+
+def test_text_that_utf_8_cannot_say_is_not_sent() -> None:
+    with pytest.raises(ProtocolError, match="A OpenBatch message cannot carry this text"):
+        codec.encode(m.OpenBatch(1, "\ud800", 0, None))
 
 
 # --- limits of the sender ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import threading
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -193,14 +193,14 @@ scalars = scalars | st.text() | st.binary()
 anything = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
 
 
-@hypothesis_settings(deadline=None)
+@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(anything, min_size=1))
 def test_items_come_back(items: list[Any]) -> None:
     jobs = Jobs(payload.dump_items(items, 0))
     assert [jobs[at] for at in range(len(items))] == [((item,), {}) for item in items]
 
 
-@hypothesis_settings(deadline=None)
+@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.lists(anything), st.dictionaries(st.text(), anything)), min_size=1))
 def test_calls_come_back(calls: list[Any]) -> None:
     jobs = Jobs(payload.dump_calls(calls, 0))
