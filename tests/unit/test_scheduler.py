@@ -9,6 +9,7 @@ import pytest
 from jupyter_dsage import settings
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import events as e
+from jupyter_dsage.core.pool import Worker
 from jupyter_dsage.core.scheduler import Scheduler
 
 
@@ -120,6 +121,13 @@ def test_a_worker_drops_the_segment_it_used_longest_ago(monkeypatch):
     assert [order.with_function for order in sent] == [True, False, False, False]
 
 
+def test_a_worker_keeps_the_segment_it_comes_back_to(monkeypatch):
+    monkeypatch.setattr(settings, "SEGMENTS_HELD", 2)
+    worker = Worker(1, "a", due=0.0)
+    used = [worker.holds(segment) for segment in (1, 2, 1, 3, 2)]
+    assert used == [(False, ()), (False, ()), (True, ()), (False, (2,)), (False, (1,))]
+
+
 def test_very_short_jobs_stay_in_their_segment_at_each_worker():
     desk = Desk(2)
     desk.tell(e.BatchOpened(1, ""))
@@ -136,6 +144,13 @@ def test_very_short_jobs_stay_in_their_segment_at_each_worker():
     assert desk.counts().finished == 4_000
     switches = sum(a != b for segments in place.values() for a, b in pairwise(segments))
     assert switches <= 5
+
+
+def test_a_worker_at_the_end_of_the_last_segment_goes_back_to_what_waits_before():
+    desk = Desk()
+    desk.open(1, retries=1)
+    desk.report(1, 0, 1, (0,), seconds=0.0)
+    assert [(order.first, order.stop) for order in desk.told(c.SendLease)] == [(0, 1)]
 
 
 # --- handing back ------------------------------------------------------------------------------------------

@@ -180,7 +180,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @initialize(slots=st.integers(1, 3), others=st.integers(0, 1), retries=st.integers(0, 1))
     def begin(self, slots, others, retries):
-        """Most of what is interesting needs some workers at work."""
+        """Most of what is interesting needs some workers at work, in more segments than they hold."""
         self.handle(e.EngineOpened("a", slots))
         self.handle(e.EngineOpened("b", others))
         for number in list(self.workers):
@@ -191,7 +191,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         number = len(self.batches) + 1
         self.batches[number] = Batch(number, limit, retries)
         self.handle(e.BatchOpened(number, str(number), retries, limit))
-        self.add(self.batches[number], count)
+        for at in range(0, count, 8):
+            self.add(self.batches[number], min(8, count - at))
 
     @precondition(lambda self: len(self.batches) < 4)
     @rule(retries=st.integers(0, 2), limit=st.none() | st.integers(1, 3), count=st.integers(1, 60))
@@ -429,7 +430,7 @@ def run(examples, steps):
 
 
 def test_random_events():
-    run(400, 50)
+    run(250, 50)
 
 
 @pytest.mark.slow
