@@ -1,7 +1,8 @@
-"""Fakes for tests of jupyter_dsage and of what is built on it: a clock that stands still, a session in memory."""
+"""Fakes for tests of jupyter_dsage and of what is built on it: a clock that stands still, a network and a session in memory."""
 
 from jupyter_dsage.testing.clock import FakeClock
+from jupyter_dsage.testing.fake_net import FakeNet
 from jupyter_dsage.testing.sim import Sim
 from jupyter_dsage.testing.sim_batch import SimBatch
 
-__all__ = ["FakeClock", "Sim", "SimBatch"]
+__all__ = ["FakeClock", "FakeNet", "Sim", "SimBatch"]
