@@ -1,0 +1,45 @@
+/** The view of one batch: its parts, in order, drawn again when the state changed. */
+
+import css from "./style.css";
+import { App } from "./app";
+import { attr, h } from "./dom";
+import { grid } from "./grid";
+import { header } from "./header";
+import { lanes } from "./lanes";
+import { mood } from "./model";
+import { progress } from "./progress";
+import { tabs } from "./tabs";
+import { follow } from "./theme";
+import type { Store } from "./types";
+
+/** Show a store in an element; returns what takes it away again. */
+export function mount(el: HTMLElement, store: Store): () => void {
+  const app = new App(store);
+  const [top, bar, cells, work, below] = [header(app), progress(app), grid(app), lanes(app), tabs(app)];
+  const parts = [top, bar, cells, work, below];
+  const style = h("style");
+  style.textContent = css;
+  // The attribute keeps JupyterLab's single-key shortcuts (d d deletes a cell) away from what is typed here.
+  const body = h("div", { class: "dsage-body" }, top.el, bar.el, h("div", { class: "dsage-two" }, cells.el, work.el), below.el);
+  const root = h("div", { class: "dsage", "data-lm-suppress-shortcuts": "true", role: "region" }, style, body);
+
+  function draw(): void {
+    attr(root, "data-mood", mood(app.snapshot));
+    attr(root, "data-over", app.snapshot ? !app.snapshot.session.alive : false);
+    attr(root, "aria-label", `Batch ${app.snapshot?.batch.name ?? ""}`);
+    for (const part of parts) part.update();
+  }
+  app.onRedraw(draw);
+  const unfollow = follow(root, () => {
+    cells.recolour();
+    work.recolour();
+  });
+  el.append(root);
+  draw();
+  return () => {
+    unfollow();
+    app.close();
+    for (const part of parts) part.close?.();
+    root.remove();
+  };
+}

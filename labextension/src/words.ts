@@ -1,0 +1,43 @@
+/** Numbers and times as people read them. Pure. */
+
+const WHOLE = new Intl.NumberFormat("en-US");
+
+export function number(value: number): string {
+  return WHOLE.format(value);
+}
+
+/** "1 job", "1,240 jobs". */
+export function jobs(count: number): string {
+  return `${number(count)} ${count === 1 ? "job" : "jobs"}`;
+}
+
+/** 0:42, 12:05, 1:02:03: how long something takes as a whole. */
+export function clock(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const two = (part: number): string => String(part).padStart(2, "0");
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return hours ? `${number(hours)}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
+
+/** "140 µs", "12 ms", "0.8 s", "42 s", then a clock: how long one job took. */
+export function duration(seconds: number): string {
+  if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
+  if (seconds < 0.0995) return `${Math.round(seconds * 1e3)} ms`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  return seconds < 99.5 ? `${Math.round(seconds)} s` : clock(seconds);
+}
+
+/** "1,240 jobs/s", "12.3 jobs/s", "8.4 jobs/min", "3 jobs/h". */
+export function pace(perSecond: number): string {
+  const [rate, unit] = perSecond >= 1 ? [perSecond, "s"] : perSecond >= 1 / 60 ? [perSecond * 60, "min"] : [perSecond * 3600, "h"];
+  return `${rate >= 99.95 ? number(Math.round(rate)) : String(Math.round(rate * 10) / 10)} jobs/${unit}`;
+}
+
+/** "a minute and 2 seconds" is what a screen reader should say for 1:02. */
+export function spoken(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const unit = (count: number, word: string): string => (count ? `${number(count)} ${word}${count === 1 ? "" : "s"}` : "");
+  const parts = [unit(Math.floor(whole / 3600), "hour"), unit(Math.floor(whole / 60) % 60, "minute")];
+  if (whole < 3600) parts.push(unit(whole % 60, "second"));
+  return parts.filter(Boolean).join(" ") || "0 seconds";
+}
