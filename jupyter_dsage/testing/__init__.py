@@ -1,4 +1,4 @@
-"""Fakes for tests of jupyter_dsage and of what is built on it: a clock that stands still, a network and a session in memory."""
+"""Fakes for tests of jupyter_dsage and of what is built on it: a clock, a network, a session in memory."""
 
 from jupyter_dsage.testing.clock import FakeClock
 from jupyter_dsage.testing.fake_net import FakeNet
