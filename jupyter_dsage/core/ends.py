@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core.ranges import Ranges, Run
-from jupyter_dsage.core.retry import forgive, retry_after_exception
+from jupyter_dsage.core.retry import charged, forgive, retry_after_exception
 from jupyter_dsage.core.states import State
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def told(s: Scheduler, batch: Batch, runs: list[tuple[State, Run]], failed: tupl
 
 def _attempts(batch: Batch, runs: list[tuple[State, Run]]) -> tuple[tuple[int, int], ...]:
     """Return (job, attempts) for the jobs of these runs that were tried before."""
-    jobs = [job for job in {*batch.losses, *batch.failures} if any(a <= job < b for _, (a, b) in runs)]
-    return tuple((job, 1 + batch.losses.get(job, 0) + batch.failures.get(job, 0)) for job in sorted(jobs))
+    jobs = [job for _, (first, stop) in runs for job in charged(batch, first, stop)]
+    return tuple((job, 1 + batch.losses.get(job, 0) + batch.failures.get(job, 0)) for job in jobs)
 
 
 def _finish(s: Scheduler, batch: Batch, first: int, stop: int, source: State, accepted: list[Run]) -> None:

@@ -25,12 +25,16 @@ def retry_after_loss(batch: Batch, job: int) -> bool:
     return batch.losses[job] < settings.LOSS_ATTEMPTS
 
 
+def charged(batch: Batch, first: int, stop: int) -> list[int]:
+    """Return those jobs of ``[first, stop)`` that were charged with anything, in order."""
+    losses, failures = batch.losses, batch.failures
+    if len(losses) + len(failures) < stop - first:  # the cheaper way round: either may be long
+        return sorted({job for job in (*losses, *failures) if first <= job < stop})
+    return [job for job in range(first, stop) if job in losses or job in failures]
+
+
 def forgive(batch: Batch, first: int, stop: int) -> None:
     """Forget what jobs were charged with: they have ended, and a retry by the user starts afresh."""
-    for charged in (batch.losses, batch.failures):
-        if len(charged) < stop - first:  # the cheaper way round: either may be long
-            for job in [job for job in charged if first <= job < stop]:
-                del charged[job]
-        elif charged:
-            for job in range(first, stop):
-                charged.pop(job, None)
+    for job in charged(batch, first, stop):
+        batch.losses.pop(job, None)
+        batch.failures.pop(job, None)
