@@ -268,6 +268,19 @@ def test_a_report_on_the_lease_of_another_worker_is_dropped(lost):
     assert desk.s.dropped == 7
 
 
+def test_the_outcome_tells_how_many_attempts_it_took():
+    desk = Desk()
+    desk.open(2, retries=1)
+    desk.lose(1, 1, 0)
+    worker = desk.replace()
+    desk.report(2, 0, 1, (0,), worker=worker)
+    assert desk.told(c.TellOutcomes) == []
+    desk.report(3, 0, 1, (0,), worker=worker)
+    assert desk.told(c.TellOutcomes) == [c.TellOutcomes(1, ((0, 1),), (0,), attempts=((0, 3),))]
+    desk.report(4, 1, 2, worker=worker)
+    assert desk.told(c.TellOutcomes) == [c.TellOutcomes(1, ((1, 2),), ())]
+
+
 # --- births and engines ------------------------------------------------------------------------------------
 
 
