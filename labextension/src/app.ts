@@ -81,7 +81,7 @@ export class App {
   }
 
   get tab(): Tab {
-    return this.ui.tab ?? (this.snapshot?.failures.total ? "failed" : "job");
+    return this.ui.tab ?? (this.snapshot?.failures.total ? "failed" : "workers");
   }
 
   open(tab: Tab): void {

@@ -71,7 +71,7 @@ export interface Layout {
   readonly ratio: number;
 }
 
-const LARGEST = 26; // CSS pixels; a batch of four should not look like a chessboard
+const LARGEST = 34; // CSS pixels; a batch of four should not look like a chessboard
 
 /**
  * The largest cells that fit into width x height CSS pixels. Sides are whole device pixels, so that every

@@ -99,9 +99,9 @@ export class Rows<T> {
       let row = this.rows.get(key);
       if (!row) this.rows.set(key, (row = this.make(item)));
       gone.delete(key);
-      row.update(item);
       if (row.el === at) at = at.nextElementSibling;
       else this.parent.insertBefore(row.el, at);
+      row.update(item); // in its place, since a canvas has no size before
     }
     for (const key of gone) {
       this.rows.get(key)?.el.remove();

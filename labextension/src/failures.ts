@@ -48,7 +48,9 @@ function failure(app: App, job: number): Row<Failure> {
   } }, "Retry");
   const why = traceback();
   const row = h("div", { role: "row", class: "dsage-frow" }, h("span", { role: "cell" }, toggle), h("span", { role: "cell", class: "dsage-f-arguments" }, args), error, worker, attempt, h("span", { role: "cell", class: "dsage-f-do" }, retry));
-  const open = h("div", { id: below, class: "dsage-why", hidden: true }, why.el);
+  const given = h("code");
+  const facts = h("p", {}, given);
+  const open = h("div", { id: below, class: "dsage-why", hidden: true }, facts, why.el);
 
   function flip(): void {
     const expanded = new Set(app.ui.expanded);
@@ -76,7 +78,10 @@ function failure(app: App, job: number): Row<Failure> {
       text(retry, pending ? "Queued…" : "Retry");
       attr(retry, "aria-disabled", !pending && app.snapshot?.session.alive ? null : "true");
       attr(open, "hidden", !isOpen);
-      if (isOpen) why.show(detail ? (detail.traceback ?? detail.error ?? item.error) : "…");
+      if (!isOpen) return;
+      text(given, detail?.args ?? "");
+      attr(facts, "hidden", !detail?.args);
+      why.show(detail ? (detail.traceback ?? detail.error ?? item.error) : "…");
     },
   };
 }

@@ -2,14 +2,14 @@
 
 import { boxOf, cellAt, cellOf, changed, decode, jobsOf, layout, moved, stateOf, type Layout } from "./cells";
 import { attr, h, id, isState, reshape, shape, text, type Component } from "./dom";
-import { gridTitle } from "./model";
+import { emptiness, gridTitle } from "./model";
 import { jobWords, targetOf } from "./jobs";
 import { paintCells, paintMarks } from "./paint";
 import { colours } from "./theme";
 import { number } from "./words";
 import type { App } from "./app";
 
-export const HEIGHT = 160; // CSS pixels; eight lanes beside it are as tall
+export const HEIGHT = 176; // CSS pixels; eight lanes beside it are as tall
 
 export interface Grid extends Component {
   /** The theme changed: every colour is another one now. */
@@ -26,6 +26,7 @@ export function grid(app: App): Grid {
   const sign = shape("queued");
   const words = h("span");
   const info = h("div", { class: "dsage-info", id: infoId, "aria-live": "off" }, sign, words);
+  const nothing = h("div", { class: "dsage-nothing" });
   const field = h(
     "div",
     {
@@ -50,6 +51,7 @@ export function grid(app: App): Grid {
     above,
     cursor,
     pin,
+    nothing,
   );
   const el = h("section", { class: "dsage-jobs", "aria-label": "Jobs" }, h("h4", {}, h("span", {}, "Jobs"), title), field, info);
 
@@ -162,6 +164,8 @@ export function grid(app: App): Grid {
     update() {
       text(title, gridTitle(app.snapshot));
       attr(field, "aria-label", `Grid of jobs, ${gridTitle(app.snapshot) || "empty"}. Arrow keys move, Enter shows the job.`);
+      text(nothing, emptiness(app.snapshot));
+      attr(nothing, "hidden", !nothing.textContent);
       draw();
       put(cursor, app.ui.pointed);
       put(pin, app.ui.chosen === null ? null : cellOf(app.ui.chosen, per()));

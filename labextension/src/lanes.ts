@@ -8,7 +8,7 @@ import type { App } from "./app";
 import type { Block, Worker } from "./types";
 
 const SPAN = 30; // seconds
-const MOST = 8; // lanes beside a grid of 160 px
+const MOST = 8; // lanes beside a grid of 176 px
 
 const NAMES: Readonly<Record<string, string>> = { F: "finished", X: "failed", R: "running", O: "other" };
 

@@ -11,7 +11,9 @@ export function menu(app: App): Component {
     class: "dsage-button dsage-more",
     "aria-label": "More: Refresh workers, Kill child",
     "aria-haspopup": "menu",
-    click: () => show(app.ui.menu === "closed" ? "open" : "closed"),
+    click: () => {
+      if (toggle.getAttribute("aria-disabled") !== "true") show(app.ui.menu === "closed" ? "open" : "closed");
+    },
   }, "⋯");
   const refresh = item(() => {
     app.command({ op: "refresh" });
@@ -70,6 +72,7 @@ export function menu(app: App): Component {
     const jobs = (s?.batch.counts.queued ?? 0) + (s?.batch.counts.running ?? 0);
     const rest = jobs ? ` ${number(jobs)} ${jobs === 1 ? "job has" : "jobs have"} not ended.` : "";
     text(question, `Kill the child and its ${number(workers)} ${workers === 1 ? "worker" : "workers"}?${rest}`);
+    attr(toggle, "aria-disabled", s?.session.alive ? null : "true");
     attr(toggle, "aria-expanded", String(app.ui.menu !== "closed"));
     attr(popover, "hidden", app.ui.menu === "closed");
     attr(items, "hidden", app.ui.menu !== "open");

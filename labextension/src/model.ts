@@ -97,6 +97,14 @@ export function gridTitle(s: Snapshot | null): string {
   return `${number(s.grid.jobs)}${so} · ${s.grid.per > 1 ? `${number(s.grid.per)} to a cell` : "one cell each"}`;
 }
 
+/** What stands where the grid would be, while there is no job. */
+export function emptiness(s: Snapshot | null): string {
+  if (!s) return "Waiting for the session…";
+  if (s.batch.total) return "";
+  if (s.batch.drawing) return "Drawing the first jobs…";
+  return s.session.alive ? "No jobs yet. Add some with “Add jobs…”." : "No jobs.";
+}
+
 /** Why nothing can run, if so: the session is over, or it has no workers. "" while there are some. */
 export function trouble(s: Snapshot | null): string {
   if (!s) return "";

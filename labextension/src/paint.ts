@@ -7,7 +7,7 @@ type Colour = (name: string) => string;
 
 /** From this side on (CSS pixels) a cell holds the shape of its state; below, failures stand out as marks. */
 const ROOMY = 9;
-const SOFT = 0.4; // how much of a cell's colour its edge keeps where cells are too small for a line between them
+const SOFT = 0.55; // how much of a cell's colour its edge keeps where cells are too small for a line between them
 const MARK = 8; // CSS pixels
 const MOST_MARKS = 400;
 
