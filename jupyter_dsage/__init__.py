@@ -67,5 +67,19 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def load_ipython_extension(ip: Any) -> None:
+    """Give an IPython shell the magics `%%scatter` and `%dsage`; called by ``%load_ext jupyter_dsage``."""
+    from jupyter_dsage.notebook import magics
+
+    magics.register(ip)
+
+
+def unload_ipython_extension(ip: Any) -> None:
+    """Take the magics away again; sessions live on."""
+    from jupyter_dsage.notebook import magics
+
+    magics.unregister(ip)
+
+
 def __dir__() -> list[str]:
     return sorted([*globals(), *_LAZY])

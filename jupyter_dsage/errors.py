@@ -13,6 +13,18 @@ class UsageError(DsageError, ValueError):
     """A call was given something it cannot use; the sentence says which argument and what it takes."""
 
 
+class CellSyntaxError(DsageError):
+    """The body of a ``%%scatter`` cell is no Python; it is shown like any cell's SyntaxError. Correct that line."""
+
+    def __init__(self, message: str, shown: list[str] | None = None) -> None:
+        super().__init__(message)
+        self._shown = shown or [message]
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows of it."""
+        return self._shown
+
+
 class EngineError(DsageError, ValueError):
     """An engine URL cannot be used. Correct the URL, or start what it names."""
 

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 _FUNCTIONS_KEPT = 1000
 """Function objects whose pickle is remembered; a notebook that makes lambdas in a loop must not grow for ever."""
 
-_alive: set[Session] = set()
+_alive: dict[Session, None] = {}
+"""In the order in which they were started."""
 
 
 def spawn(
@@ -103,7 +104,7 @@ class Session:
         if started.process.stdout is None:
             raise StartError("The child has no pipe.")
         self._link = ChildLink(ZmqNetwork(), started.address, started.process.stdout, self)
-        _alive.add(self)
+        _alive[self] = None
         python = "{}.{}".format(*sys.version_info)
         version = importlib.metadata.version("jupyter_dsage")
         self._link.post(m.Hello(settings.PROTOCOL, version, python, os.getpid()))
@@ -265,13 +266,17 @@ class Session:
 
     def die(self) -> None:
         """End the session: child, workers, sockets and files. Jobs that have not ended end as SessionLost."""
-        if os.getpid() != self._owner:
-            return  # a fork of the owner: the session is not its own
+        if not self.owned():
+            return
         self._dying = True
         if self._over is None:
             self.post(m.Die())
         self._link.wait_ended(settings.DIE_SECONDS)
         self._link.close()
+
+    def owned(self) -> bool:
+        """Tell whether this process started the session; a fork of the owner did not."""
+        return os.getpid() == self._owner
 
     def __enter__(self) -> Self:
         return self
@@ -382,7 +387,12 @@ class Session:
         for answer in answers:
             if not answer.done():
                 answer.set_exception(SessionLost(f"Session {self.name!r} is over: {reason}"))
-        _alive.discard(self)
+        _alive.pop(self, None)
+
+
+def living() -> list[Session]:
+    """Return the sessions that this process started and that have not ended, oldest first."""
+    return [session for session in list(_alive) if session.owned()]
 
 
 @atexit.register

@@ -1,0 +1,171 @@
+"""A `%%scatter` cell as Python: its body becomes a function, or runs as an ordinary cell that defines one.
+
+Called by `magics`. All of it is compiled under the cell's own file name and line numbers, and the cell's text, magic
+line included, is put where tracebacks look, here and (see `wire.sources`) at the workers.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dsage.errors import CellSyntaxError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType, FrameType
+
+_STRAY = {ast.Return: "return", ast.Yield: "yield", ast.YieldFrom: "yield from", ast.Await: "await"}
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+class Cell:
+    """The line and the body of a cell, in one IPython shell."""
+
+    def __init__(self, shell: Any, line: str, body: str) -> None:
+        self._shell = shell
+        self._line = line
+        self._body = body
+        text = f"%%scatter {line}\n{body}".rstrip("\n")
+        own = _own_name(sys._getframe(1), shell, line, body)  # noqa: SLF001  (the cell's frame tells its file name)
+        self.filename: str = own or shell.compile.cache(text, shell.execution_count, raw_code=text)
+        lines = [each + "\n" for each in text.splitlines()]
+        linecache.cache[self.filename] = (len(text), None, lines, self.filename)
+
+    # --- the line ------------------------------------------------------------------------------------------
+
+    def generator(self, text: str, start: int) -> ast.Module:
+        """Return a loop, which begins at `start` of the line, as the generator expression ``(None for …)``."""
+        before = len(f"%%scatter {self._line[:start]}".encode())
+        source = self._shell.transform_cell("(None".ljust(before) + f"{text}\n)\n")
+        return self._parsed_line(source, text, "a Python loop")
+
+    def expression(self, text: str, start: int) -> ast.Expression:
+        """Return an expression, which begins at `start` of the line."""
+        before = len(f"%%scatter {self._line[:start]}".encode())
+        source = self._shell.transform_cell("(".ljust(before) + f"{text}\n)\n")
+        match self._parsed_line(source, text, "a Python expression").body:
+            case [ast.Expr(value=value)]:
+                return ast.Expression(value)
+            case _:
+                raise UsageError(f"{text!r} is not a Python expression.")
+
+    def _parsed_line(self, source: str, text: str, what: str) -> ast.Module:
+        try:
+            return self._tree(source)
+        except SyntaxError as error:
+            message = (error.msg or "invalid syntax").rstrip(".")
+            raise UsageError(f"{text!r} is not {what}: {message}{'' if message.endswith('?') else '.'}") from None
+
+    # --- the body ------------------------------------------------------------------------------------------
+
+    def function(self, name: str, parameters: tuple[str, ...]) -> Callable[..., Any]:
+        """Return the body as a function whose last expression is its value.
+
+        Raises CellSyntaxError, and UsageError for what has no place in a loop's body.
+        """
+        body = self._parsed_body().body
+        for keyword, number in _stray(body):
+            raise UsageError(
+                f"Line {number} of the cell says '{keyword}', but the body of a loop has no place for it: "
+                "the value of the last expression is the job's result."
+            )
+        if isinstance(body[-1], ast.Expr):
+            body[-1] = ast.copy_location(ast.Return(body[-1].value), body[-1])
+        tree = ast.parse(f"def {name}({', '.join(parameters)}): pass")
+        definition = tree.body[0]
+        if isinstance(definition, ast.FunctionDef):
+            definition.body = body
+        made: dict[str, Any] = {}
+        exec(self._code(tree, "exec"), self._shell.user_ns, made)  # noqa: S102  (the user's own cell)
+        function: Callable[..., Any] = made[name]
+        function.__module__ = "__main__"
+        return function
+
+    def run(self) -> Callable[..., Any]:
+        """Run the body as an ordinary cell; return the function that its last top-level ``def`` made.
+
+        Raises CellSyntaxError, UsageError if it has no ``def``, and whatever the body raises.
+        """
+        tree = self._parsed_body()
+        made = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        if not made:
+            raise UsageError("The cell has no 'def' at its top level: the last one is the function that jobs call.")
+        if isinstance(made[-1], ast.AsyncFunctionDef):
+            raise UsageError(f"{made[-1].name!r} is an 'async def', which a worker cannot call: write 'def'.")
+        codes = [self._code(tree, "exec")]
+        if isinstance(tree.body[-1], ast.Expr):
+            codes = [
+                self._code(ast.Module(tree.body[:-1], []), "exec"),
+                self._code(ast.Interactive([tree.body[-1]]), "single"),
+            ]
+        for code in codes:
+            exec(code, self._shell.user_ns)  # noqa: S102  (the user's own cell)
+        function: Callable[..., Any] = self._shell.user_ns[made[-1].name]
+        return function
+
+    def _parsed_body(self) -> ast.Module:
+        # The comment stands for the magic line: the numbers agree, and no transformer takes a one-line body for a
+        # command such as %time.
+        source = self._shell.transform_cell("#\n" + _flush_left(self._body))
+        try:
+            tree = self._tree(source)
+        except SyntaxError as error:
+            raise self._shown(error) from None
+        if not tree.body:
+            raise UsageError("The cell has no body: the lines below the first say what a job does.")
+        return tree
+
+    # --- Python --------------------------------------------------------------------------------------------
+
+    def compiled(self, tree: ast.Expression) -> CodeType:
+        """Return an expression of the line as code."""
+        return self._code(tree, "eval")
+
+    def _tree(self, source: str) -> ast.Module:
+        tree: ast.Module = self._shell.compile.ast_parse(source, self.filename)
+        transformed: ast.Module = self._shell.transform_ast(tree)
+        return transformed
+
+    def _code(self, tree: ast.AST, mode: str) -> CodeType:
+        try:
+            code: CodeType = self._shell.compile(tree, self.filename, mode)
+        except SyntaxError as error:  # such as a 'break' without a loop
+            raise self._shown(error) from None
+        return code
+
+    def _shown(self, error: SyntaxError) -> CellSyntaxError:
+        return CellSyntaxError(str(error), self._shell.SyntaxTB.structured_traceback(SyntaxError, error, []))
+
+
+def _own_name(frame: FrameType | None, shell: Any, line: str, body: str) -> str | None:
+    """Return the file name of the running cell, if it is nothing but this magic."""
+    call = f"get_ipython().run_cell_magic('scatter', {line!r}, {body!r})\n"
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if frame.f_globals is shell.user_ns and linecache.getlines(name) == [call]:
+            return name
+        frame = frame.f_back
+    return None
+
+
+def _flush_left(body: str) -> str:
+    """Take the indentation of the first line that is not empty from all lines, as IPython does for cells."""
+    found = re.match(r"(?:[ \t]*\n)*([ \t]+)", body)
+    return re.sub(f"^{found[1]}", "", body, flags=re.MULTILINE) if found else body
+
+
+def _stray(body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
+    """Yield what only a function written with ``def`` may say, and its line."""
+    queue: list[ast.AST] = list(body)
+    while queue:
+        node = queue.pop(0)
+        if type(node) in _STRAY:
+            yield _STRAY[type(node)], node.lineno  # type: ignore[attr-defined]
+        elif isinstance(node, (ast.AsyncFor, ast.AsyncWith)):
+            yield "async", node.lineno
+        elif not isinstance(node, _SCOPES):
+            queue += ast.iter_child_nodes(node)

@@ -1,0 +1,198 @@
+"""The magics `%%scatter` and `%dsage`: they join line, loop, cell and session, and turn errors into one sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError as ShownUsageError
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+
+from jupyter_dsage import errors
+from jupyter_dsage.client.feeder import source_of
+from jupyter_dsage.notebook import completion, sessions, verbs
+from jupyter_dsage.notebook.cell import Cell
+from jupyter_dsage.notebook.line import USAGE, Line, parse
+from jupyter_dsage.notebook.loop import Jobs, Loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_dsage.client.batch import Batch
+
+_SENTENCES = (errors.UsageError, errors.EngineError, errors.UnknownServiceError)
+"""What a person can mend in the line: shown as a sentence."""
+
+
+@magics_class
+class DsageMagics(Magics):
+    """The magics, in one IPython shell."""
+
+    shell: Any
+
+    @no_var_expand
+    @cell_magic
+    def scatter(self, line: str, cell: str) -> None:
+        """Run the cell once for each item of a loop, spread over workers; the cell returns at once.
+
+        ::
+
+          %%scatter [OPTIONS] NAME for VARS in EXPR [if COND]
+          %%scatter [OPTIONS] NAME using JOBS
+
+        reads like ``NAME = [BODY for VARS in EXPR if COND]``: the value of BODY's last expression is a job's result,
+        and NAME is the batch of jobs. The body sees the names that the notebook has now, by value; what it changes, it
+        changes at a worker.
+
+        Examples::
+
+          %%scatter squares for x in range(100)
+          x * x
+
+          %%scatter hist for seed, size in runs if size > 10
+          ts = TimeSeries(size)
+          ts.randomize("normal", seed, 1)
+          ts.histogram(bins=10)
+
+          %%scatter hist using [([1000], {"bins": 10}), ([2000], {"bins": 20})]
+          def histogram(size, bins=50):        # the last def is the function that jobs call
+              ...
+
+        Then ``hist[3].result()``, ``hist.results()``, ``hist.wait()``, ``for job in hist.as_completed()``,
+        ``hist.failed``, ``hist.retry()``, ``hist.add(...)``, ``hist.cancel()``.
+
+        Options, before NAME, right after it, or at the very end of the line::
+
+          --into BATCH     grow a batch that there is (NAME may be left out)
+          --session NAME   run in this session (%dsage start --name NAME)
+          --limit N        run at most N jobs at once
+          --retries N      try a job that raises N times again
+          --wait           return when all jobs have ended
+          --quiet          show nothing
+        """
+        try:
+            self._scatter(parse(line), Cell(self.shell, line, cell))
+        except _SENTENCES as error:
+            raise ShownUsageError(f"{error}\n{USAGE}") from None
+        except errors.CellSyntaxError:
+            raise
+        except BaseException as error:
+            _shorten(error, self.shell)
+            raise
+
+    def _scatter(self, said: Line, cell: Cell) -> None:
+        names = self.shell.user_ns
+        into = sessions.batch(said.into, said.session, names) if said.into else None
+        if into is not None and said.retries is not None:
+            raise errors.UsageError("--retries belongs to the cell that makes a batch: it cannot be changed by --into.")
+        if into is not None and into.function is None:
+            raise errors.UsageError(f"Batch {into.name!r} grows by session.submit, not by --into.")
+        function, jobs = self._job(said, cell, said.name or (into.name if into else ""))
+        batch = _started(said, function, jobs) if into is None else _grown(said, into, function, jobs)
+        if said.name is not None:
+            names[said.name] = batch
+        if not said.quiet:
+            _show(batch)
+        if said.wait:
+            batch.wait()
+
+    def _job(self, said: Line, cell: Cell, name: str) -> tuple[Callable[..., Any], Jobs]:
+        """Return the function of the jobs and what it is called with."""
+        names = self.shell.user_ns
+        if said.loops:
+            loop = Loop(cell.generator(said.text, said.start), said.text)
+            function = cell.function(name, loop.names)
+            return function, loop.jobs(names, cell.compiled)
+        expression = cell.expression(said.text, said.start)
+        function = cell.run()
+        pairs = eval(cell.compiled(expression), names)  # noqa: S307  (it is the user's own cell)
+        return function, Jobs(pairs, bare=False)
+
+    @line_magic
+    def dsage(self, line: str) -> None:
+        """Look after sessions and batches.
+
+        ::
+
+          %dsage start [URL…] [--name NAME]   a session; without a URL one worker per core
+          %dsage status                       sessions, workers, batches
+          %dsage refresh                      workers anew, so that edited modules are read again
+          %dsage pause [BATCH…]               start no more jobs; without a name: of all batches
+          %dsage resume [BATCH…]
+          %dsage cancel [BATCH…]              end jobs that have not ended
+          %dsage retry [BATCH…]               run failed jobs again
+          %dsage log [N]                      the last N lines of the child's log
+          %dsage ps                           the processes: pid, what, CPU, memory
+          %dsage die [--all]                  end the session and every process it started
+
+        Each but ``start`` takes ``--session NAME``. Nobody has to start a session: the first ``%%scatter`` does.
+
+        Examples::
+
+          %dsage start local:?slots=2 --name small
+          %dsage cancel hist --session small
+          %dsage log 50
+        """
+        try:
+            answer = verbs.run(line, self.shell.user_ns)
+        except _SENTENCES as error:
+            raise ShownUsageError(f"{error}\n{verbs.USAGE}") from None
+        except BaseException as error:
+            _shorten(error, self.shell)
+            raise
+        print(answer)  # noqa: T201  (the answer of a magic)
+
+
+def _started(said: Line, function: Callable[..., Any], jobs: Jobs) -> Batch:
+    session = sessions.ready(said.session)
+    submit = session.map if jobs.bare else session.scatter
+    return submit(function, jobs.jobs, name=said.name, retries=said.retries or 0, limit=said.limit)
+
+
+def _grown(said: Line, batch: Batch, function: Callable[..., Any], jobs: Jobs) -> Batch:
+    batch.feed(source_of(jobs.jobs, batch.session.function(function), bare=jobs.bare))
+    if said.limit is not None:
+        batch.limit = said.limit
+    return batch
+
+
+def _show(batch: Batch) -> None:
+    from jupyter_dsage.notebook import display
+
+    try:
+        display.show(batch)
+    except (ImportError, FileNotFoundError):  # the widget's parts are not installed, or not built
+        print(display.text(batch))  # noqa: T201  (a line of text says the same)
+
+
+def _shorten(error: BaseException, shell: Any) -> None:
+    """Have IPython show an exception from the user's first line on, without the lines of IPython and of this package.
+
+    Once only: the exception may be a job's, which is shown in full when somebody asks for that job's result.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("jupyter_dsage."):
+        trace = trace.tb_next
+
+    def render() -> list[str]:
+        del error._render_traceback_  # type: ignore[attr-defined]
+        if trace is None or isinstance(error, errors.DsageError):  # our own: its sentence says it all
+            return list(shell.InteractiveTB.get_exception_only(type(error), error))
+        return list(shell.InteractiveTB.structured_traceback(type(error), error, trace, tb_offset=0))
+
+    error._render_traceback_ = render  # type: ignore[attr-defined]
+
+
+def register(ip: Any) -> None:
+    """Add the magics, their completion and the display of batches to an IPython shell."""
+    from jupyter_dsage.notebook import display
+
+    ip.register_magics(DsageMagics)
+    completion.register(ip)
+    display.register(ip)
+
+
+def unregister(ip: Any) -> None:
+    """Take the magics and their completion away again; sessions live on."""
+    ip.magics_manager.magics["cell"].pop("scatter", None)
+    ip.magics_manager.magics["line"].pop("dsage", None)
+    completion.unregister(ip)

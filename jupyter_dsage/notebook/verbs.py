@@ -1,0 +1,205 @@
+"""What `%dsage` does: each verb a function that returns a short text. Called by `magics`; prints nothing."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dsage.client.session import living
+from jupyter_dsage.errors import UsageError
+from jupyter_dsage.notebook import processes, sessions
+from jupyter_dsage.notebook.options import Option, is_option, take, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from jupyter_dsage.client.batch import Batch
+    from jupyter_dsage.client.session import Session
+
+USAGE = (
+    "Usage: %dsage start [URL…] [--name NAME] | status | refresh | pause [BATCH…] | resume [BATCH…] | "
+    "cancel [BATCH…] | retry [BATCH…] | log [N] | ps | die [--all]   (%dsage? tells more)"
+)
+
+LOG_LINES = 20
+"""Lines of the log that are shown if no number is given: what fits below a cell."""
+
+_SESSION = Option("a session's name")
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb: what does it, the options it knows, and what its words are called (None: it takes none)."""
+
+    act: Callable[[Call], str]
+    options: dict[str, Option] = field(default_factory=lambda: {"session": _SESSION})
+    words: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A verb as it was called. `names`: the user's names."""
+
+    words: list[str]
+    options: Mapping[str, Any]
+    names: Mapping[str, Any]
+
+    @property
+    def session(self) -> str | None:
+        """The name behind ``--session``."""
+        return self.options.get("session")
+
+    def batches(self) -> list[Batch]:
+        """Return the batches that are named; without a name all of the session that have jobs waiting."""
+        if self.words:
+            return [sessions.batch(name, self.session, self.names) for name in self.words]
+        return list(sessions.found(self.session).batches.values())
+
+
+def run(line: str, names: Mapping[str, Any]) -> str:
+    """Do what a line says and return the answer; raises DsageError."""
+    given = words(line)
+    if not given:
+        raise UsageError(f"%dsage wants a verb: {', '.join(VERBS)}.")
+    verb = VERBS.get(given[0].text)
+    if verb is None:
+        near = difflib.get_close_matches(given[0].text, VERBS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(VERBS)}."
+        raise UsageError(f"There is no verb {given[0].text!r}; {hint}")
+    options: dict[str, Any] = {}
+    plain: list[str] = []
+    at = 1
+    while at < len(given):
+        if is_option(given[at]):
+            at = take(given, at, verb.options, options)
+        else:
+            plain.append(given[at].text)
+            at += 1
+    if plain and verb.words is None:
+        raise UsageError(f"'%dsage {given[0].text}' takes no words behind it, so {plain[0]!r} is too much.")
+    return verb.act(Call(plain, options, names))
+
+
+def _start(call: Call) -> str:
+    session = sessions.start(call.words, call.options.get("name"))
+    notes = [engine.note for engine in session.engines if engine.note]
+    return "\n".join([f"Session {session.name!r} started: child {session.pid}, {_engines(session)}.", *notes])
+
+
+def _status(call: Call) -> str:
+    shown = [sessions.found(call.session)] if call.session else living()
+    return "\n\n".join(map(_told, shown)) or "No session is running: %%scatter or %dsage start starts one."
+
+
+def _told(session: Session) -> str:
+    at_work = [worker for worker in session.workers if worker.stage == "ready"]
+    lines = [f"Session {session.name!r}: child {session.pid}, {_engines(session)}, {len(at_work)} workers ready"]
+    lines += session.failures
+    rows = [(f"worker {worker.worker}", worker.engine, f"pid {worker.pid}", worker.stage) for worker in session.workers]
+    lines += columns(rows)
+    counts = {batch.name: batch.counts for batch in session.batches.values()}
+    if counts:
+        states = list(next(iter(counts.values())))
+        table = [("batch", "jobs", *states)]
+        table += [(name, str(sum(each.values())), *map(str, each.values())) for name, each in counts.items()]
+        lines += ["", *columns(table)]
+    return "\n".join(lines)
+
+
+def _engines(session: Session) -> str:
+    return ", ".join(f"{engine.slots} slots on {engine.name}" for engine in session.engines)
+
+
+def _refresh(call: Call) -> str:
+    session = sessions.found(call.session)
+    try:
+        return session.refresh()
+    except TimeoutError:
+        return f"Session {session.name!r} has not answered within 30 s; it refreshes when it can."
+
+
+def _pause(call: Call) -> str:
+    return _each(call, "Paused", "pause", lambda batch: batch.pause())
+
+
+def _resume(call: Call) -> str:
+    return _each(call, "Resumed", "resume", lambda batch: batch.resume())
+
+
+def _cancel(call: Call) -> str:
+    return _each(call, "Cancelled", "cancel", lambda batch: batch.cancel())
+
+
+def _each(call: Call, done: str, verb: str, act: Callable[[Batch], None]) -> str:
+    """Do something to the batches that are named, or to all that have jobs waiting."""
+    batches = [batch for batch in call.batches() if call.words or not batch.ready()]
+    if not batches:
+        return f"Nothing to {verb}: no batch has jobs waiting."
+    told = [f"{batch.name} ({batch.counts['waiting']} jobs had not ended)" for batch in batches]
+    for batch in batches:
+        act(batch)
+    return f"{done} {', '.join(told)}."
+
+
+def _retry(call: Call) -> str:
+    counts = {batch.name: batch.retry() for batch in call.batches()}
+    told = [f"{count} of {name}" for name, count in counts.items() if count]
+    return f"Failed jobs that run again: {', '.join(told)}." if told else "Nothing to retry: no job has failed."
+
+
+def _log(call: Call) -> str:
+    lines = call.words[0] if call.words else str(LOG_LINES)
+    if len(call.words) > 1 or not lines.isdecimal() or int(lines) < 1:
+        raise UsageError(f"'%dsage log' takes one number of lines of at least 1, not {' '.join(call.words)!r}.")
+    session = sessions.found(call.session)
+    return session.log_tail(int(lines)) or f"The log of session {session.name!r} is empty."
+
+
+def _ps(call: Call) -> str:
+    return "\n".join(columns(processes.table(sessions.found(call.session))))
+
+
+def _die(call: Call) -> str:
+    if call.options.get("all"):
+        if call.session:
+            raise UsageError("--all and --session contradict each other.")
+        ending = living()
+    else:
+        ending = [sessions.found(call.session)]
+    for session in ending:
+        session.die()
+    names = ", ".join(session.name for session in ending)
+    return f"Over, with all their processes: {names}." if ending else "No session is running."
+
+
+VERBS: dict[str, Verb] = {
+    "start": Verb(_start, {"name": Option("a name")}, "URL"),
+    "status": Verb(_status),
+    "refresh": Verb(_refresh),
+    "pause": Verb(_pause, words="BATCH"),
+    "resume": Verb(_resume, words="BATCH"),
+    "cancel": Verb(_cancel, words="BATCH"),
+    "retry": Verb(_retry, words="BATCH"),
+    "log": Verb(_log, words="N"),
+    "ps": Verb(_ps),
+    "die": Verb(_die, {"session": _SESSION, "all": Option()}),
+}
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines with aligned columns, numbers to the right.
+
+    >>> columns([("batch", "jobs"), ("hist", "100"), ("tails", "7")])
+    ['  batch  jobs', '  hist    100', '  tails     7']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    number = [any(cell[:1].isdecimal() for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, number, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
