@@ -21,7 +21,7 @@ const KNOWN = new Set([..."QRFXLCabcdefghi"].map((letter) => letter.charCodeAt(0
 export const CODE = { queued: 81, running: 82, finished: 70, failed: 88, lost: 76, cancelled: 67 } as const;
 
 /** The cells of "F7044R10Q2943", one code each. What is missing or unknown counts as queued. */
-export function decode(text: string, count: number): Uint8Array {
+export function decode(text: Pick<string, "length" | "charCodeAt">, count: number): Uint8Array {
   const cells = new Uint8Array(Math.min(Math.max(0, count), MOST_CELLS)).fill(CODE.queued);
   let at = 0;
   for (let i = 0; i < text.length && at < cells.length; ) {

@@ -38,9 +38,11 @@ export function oneLine(value: string): string {
 /** A traceback's lines with their parts: where it was ("place"), the code, and what was raised ("error"). */
 export function tracebackLines(value: string): readonly { readonly kind: "place" | "code" | "error"; readonly line: string }[] {
   const lines = value.replace(/\s+$/, "").split("\n");
-  const raised = lines.findLastIndex((line) => /^[\w.]+(:|$)/.test(line));
+  const place = /^\s*(File |[Cc]ell |Traceback )/;
+  const last = lines.findLastIndex((line) => place.test(line));
+  const raised = lines.findIndex((line, i) => i > last && /^\S/.test(line));
   return lines.map((line, i) => {
     if (raised >= 0 && i >= raised) return { kind: "error", line };
-    return { kind: /^\s*(File |cell |Cell |Traceback )/.test(line) ? "place" : "code", line };
+    return { kind: place.test(line) ? "place" : "code", line };
   });
 }

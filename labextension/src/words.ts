@@ -21,7 +21,7 @@ export function clock(seconds: number): string {
 
 /** "140 µs", "12 ms", "0.8 s", "42 s", then a clock: how long one job took. */
 export function duration(seconds: number): string {
-  if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
+  if (seconds < 0.0009995) return `${Math.round(seconds * 1e6)} µs`;
   if (seconds < 0.0995) return `${Math.round(seconds * 1e3)} ms`;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   return seconds < 99.5 ? `${Math.round(seconds)} s` : clock(seconds);
