@@ -111,3 +111,5 @@ FAILURES_SHOWN = 20
 """Failed jobs listed in a view; the rest are counted."""
 ERRORS_KEPT = 1000
 """Errors in words kept for one batch."""
+EVALUATE_SECONDS = 30.0
+"""An expression typed into *Add jobs* may take this long."""

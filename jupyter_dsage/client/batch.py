@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-import time
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
+from jupyter_dsage.client.details import describe
 from jupyter_dsage.client.feeder import Feeder, Source
+from jupyter_dsage.client.gathering import Gathering
 from jupyter_dsage.client.job import Job
 from jupyter_dsage.client.ledger import CANCELLED, Ledger
 from jupyter_dsage.client.record import Chunk, Ended
 from jupyter_dsage.errors import SessionLost, UsageError
+from jupyter_dsage.wire import brief
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
@@ -21,16 +22,25 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.session import Session
     from jupyter_dsage.core.ranges import Run
 
-Errors = Literal["raise", "return", "skip"]
+
+_RUNS_IN_A_MESSAGE = 100_000
+"""Runs of jobs that one message names at most: about 1 MB."""
 
 
-class Batch(Sequence[Job]):
+class Batch(Gathering, Sequence[Job]):
     """A sequence of `Job`, in the order in which the jobs were given. Made by `Session.scatter` and its kin."""
 
     def __init__(self, session: Session, number: int, name: str, limit: int | None) -> None:
         self.name = name
         self.number = number
-        self._session = session
+        self.session = session
+        self.function: str | None = None
+        """The id of the batch's function; None where each job brings its own (`Session.submit`)."""
+        self.bare = False
+        """Whether its jobs are given as plain items, rather than as (args, kwargs) pairs."""
+        self._settlers: list[Callable[[], None]] = []
+        self._given: list[tuple[int, Source]] = []
+        """(number of the first job, source) for what was given as a list, so that arguments can be shown."""
         self._limit = limit
         self._ledger = Ledger(name, self._cancel_one, lambda: not session.on_io_thread())
         self._feeder = Feeder(self, name)
@@ -50,7 +60,7 @@ class Batch(Sequence[Job]):
 
         They call the batch's function, or `fn`. Returns the batch. Raises as `Session.scatter` does.
         """
-        self._session.add_to(self, jobs, fn)
+        self.session.add_to(self, jobs, fn)
         return self
 
     def feed(self, source: Source) -> None:
@@ -60,6 +70,7 @@ class Batch(Sequence[Job]):
         with self._edit:
             self.check_alive()
             if source.left is not None and not self._open:
+                self._given.append((self._ledger.total, source))
                 source.stop = self._ledger.total + count + source.left
                 self._ledger.grow(source.stop)
             else:
@@ -76,7 +87,7 @@ class Batch(Sequence[Job]):
     def _tell_expected(self) -> None:
         """Tell the child how many jobs there will be, for the view."""
         if self._over is None:
-            self._session.post(m.Expect(self.number, self._ledger.total, bool(self._open)))
+            self.session.post(m.Expect(self.number, self._ledger.total, bool(self._open)))
 
     def watch(self, callback: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
         """Have `callback` called, on the I/O thread, with what there is to see of the batch, whenever it changes.
@@ -84,7 +95,22 @@ class Batch(Sequence[Job]):
         At most 5 times a second; the snapshot is a dict of plain values (see `child.view`). Returns a function that
         ends this. After the session's end comes a last snapshot, whose session is not alive.
         """
-        return self._session.watch(self.number, callback)
+        return self.session.watch(self.number, callback)
+
+    def describe(self, number: int) -> dict[str, Any]:
+        """Return what is known of one job, in words for people: see `client.details`."""
+        return describe(self, self[number], self._ledger.holder(self[number]), self._arguments(number))
+
+    def _arguments(self, number: int) -> str | None:
+        """Return a job's arguments as a short text, if they were given as a list."""
+        for first, source in self._given:
+            if source.given is not None and first <= number < first + len(source.given):
+                item = source.given[number - first]
+                try:
+                    return brief.call((item,), {}) if source.bare else brief.call(*item)
+                except (TypeError, ValueError):
+                    return None  # no pair: the job's own error says so
+        return None
 
     def check_alive(self) -> None:
         """Raise SessionLost if the batch's session has ended."""
@@ -110,7 +136,7 @@ class Batch(Sequence[Job]):
             first = self._sent
             self._sent += count
             self._ledger.grow(self._sent)
-            self._session.post(m.AddJobs(self.number, source.function, count), data)
+            self.session.post(m.AddJobs(self.number, source.function, count), data)
             for run in self._ledger.cancelled.overlap(first, self._sent):
                 self._cancel_one(run)  # cancelled before it was sent
 
@@ -146,7 +172,7 @@ class Batch(Sequence[Job]):
 
     def pace(self) -> tuple[int, float | None]:
         """See `feeder.Sink`."""
-        return self._session.slots, self._seconds
+        return self.session.slots, self._seconds
 
     def next_number(self) -> int:
         """See `feeder.Sink`."""
@@ -219,124 +245,9 @@ class Batch(Sequence[Job]):
             other = {"failed": len(ledger.failed), "lost": len(ledger.lost), "cancelled": len(ledger.cancelled)}
             return {"waiting": ledger.total - ended, "finished": ended - sum(other.values()), **other}
 
-    def ready(self) -> bool:
-        """Tell whether all jobs present have ended."""
-        return _Present(self._ledger, list(self._open)).ended()
-
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
         return f"<Batch {self.name!r}: {len(self)} jobs{': ' if counts else ''}{counts}>"
-
-    # --- waiting -------------------------------------------------------------------------------------------
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the jobs present at the call; return whether they have all ended within `timeout` seconds."""
-        try:
-            self._ledger.wait(_Present(self._ledger, list(self._open)).ended, timeout, f"Batch {self.name!r}")
-        except TimeoutError:
-            return False
-        return True
-
-    def wait_for_number(self, number: int, deadline: float | None) -> bool:
-        """Wait until there is a job with this number, or until it is known that there will be none: then False.
-
-        `deadline`: monotonic seconds. Raises TimeoutError.
-        """
-        rest = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ledger = self._ledger
-        ledger.wait(lambda: ledger.total > number or not self._open, rest, f"Batch {self.name!r}")
-        if ledger.total > number:
-            rest = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ledger.wait_for_job(ledger.job(number), rest)
-            return True
-        if self._feed_error is not None:
-            raise self._feed_error
-        return False
-
-    def results(self, errors: Errors = "raise", timeout: float | None = None) -> list[Any]:
-        """Wait for the jobs present at the call and return their values, in order.
-
-        `errors`: ``"raise"`` raises the exception of the first job that has one, ``"return"`` puts exceptions in
-        their places, ``"skip"`` leaves those jobs out. Raises TimeoutError after `timeout` seconds, and what the
-        generator raised that the jobs were drawn from.
-        """
-        if errors not in {"raise", "return", "skip"}:
-            raise UsageError(f"errors={errors!r} is unknown: use 'raise', 'return' or 'skip'.")
-        present = _Present(self._ledger, list(self._open))
-        self._ledger.wait(present.ended, timeout, f"Batch {self.name!r}")
-        return self._gather(errors, present.stop())
-
-    def _gather(self, errors: Errors, stop: int) -> list[Any]:
-        values: list[Any] = []
-        with self._ledger.changed:
-            runs = self._ledger.record.walk(stop)
-        for a, b, holder in runs:
-            with self._ledger.changed:  # one chunk at a time, so that the I/O thread gets its turn
-                scalars = holder.scalars(a, b)
-                endings = [] if scalars is not None else [holder.ending(number) for number in range(a, b)]
-            values += scalars or ()
-            for value, error in endings:
-                if error is None:
-                    values.append(value)
-                elif errors == "raise":
-                    raise error
-                elif errors == "return":
-                    values.append(error)
-        if self._feed_error is not None and errors == "raise":
-            raise self._feed_error
-        return values
-
-    def as_completed(self, timeout: float | None = None) -> Iterator[Job]:
-        """Yield each `Job` as it ends, also those added while this goes on; raises TimeoutError."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        at = 0
-        while True:
-            rest = None if deadline is None else max(0.0, deadline - time.monotonic())
-            self._ledger.wait(lambda at=at: len(self._ledger.log) > at or self.ready(), rest, f"Batch {self.name!r}")  # type: ignore[misc]
-            if len(self._ledger.log) == at:
-                return
-            first, stop = self._ledger.log[at]
-            at += 1
-            for number in range(first, stop):
-                yield self._ledger.job(number)
-
-    def __await__(self) -> Generator[Any, None, list[Any]]:
-        """Wait without blocking the event loop; the value is that of ``results()``."""
-        return self._results_async().__await__()
-
-    async def _results_async(self) -> list[Any]:
-        present = _Present(self._ledger, list(self._open))
-        await self._until(present.ended)
-        return self._gather("raise", present.stop())
-
-    async def __aiter__(self) -> AsyncIterator[Job]:
-        """Yield each `Job` as it ends, without blocking the event loop."""
-        at = 0
-        while True:
-            await self._until(lambda at=at: len(self._ledger.log) > at or self.ready())  # type: ignore[misc]
-            if len(self._ledger.log) == at:
-                return
-            first, stop = self._ledger.log[at]
-            at += 1
-            for number in range(first, stop):
-                yield self._ledger.job(number)
-
-    async def _until(self, fact: Callable[[], bool]) -> None:
-        """Wait on the event loop until a fact holds."""
-        loop = asyncio.get_running_loop()
-        changed = asyncio.Event()
-
-        def listener() -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(changed.set)
-
-        self._ledger.listeners.append(listener)
-        try:
-            while not fact():
-                await changed.wait()
-                changed.clear()
-        finally:
-            self._ledger.listeners.remove(listener)
 
     # --- acting --------------------------------------------------------------------------------------------
 
@@ -346,33 +257,33 @@ class Batch(Sequence[Job]):
             self._drop_sources(self._ledger.total)
             unsent = self._ledger.total - self._sent
             if unsent:
-                self._session.post(m.SkipJobs(self.number, unsent))
+                self.session.post(m.SkipJobs(self.number, unsent))
                 self._sent = self._ledger.total
-            self._session.post(m.Cancel(self.number, None))
+            self.session.post(m.Cancel(self.number, None))
             self._tell_expected()
         self._ledger.end([(0, self._ledger.total)], CANCELLED)
 
     def _cancel_one(self, run: Run) -> None:
-        self._session.post(m.Cancel(self.number, (run,)))
+        self.session.post(m.Cancel(self.number, (run,)))
 
-    def retry(self) -> int:
-        """Run each failed or lost job again, under a new `Job` at its index; return how many there are.
+    def retry(self, number: int | None = None) -> int:
+        """Run each failed or lost job again, or just job `number`, under a new `Job` at its index; return how many.
 
         A `Job` held from before keeps its outcome.
         """
         self.check_alive()
-        runs = self._ledger.reopen()
-        if runs:
-            self._session.post(m.Retry(self.number, tuple(runs)))
+        runs = self._ledger.reopen(number)
+        for at in range(0, len(runs), _RUNS_IN_A_MESSAGE):
+            self.session.post(m.Retry(self.number, tuple(runs[at : at + _RUNS_IN_A_MESSAGE])))
         return sum(stop - first for first, stop in runs)
 
     def pause(self) -> None:
         """Start no more jobs of this batch; those that run go on."""
-        self._session.post(m.Pause(self.number))
+        self.session.post(m.Pause(self.number))
 
     def resume(self) -> None:
         """Start jobs of this batch again."""
-        self._session.post(m.Resume(self.number))
+        self.session.post(m.Resume(self.number))
 
     @property
     def limit(self) -> int | None:
@@ -382,25 +293,14 @@ class Batch(Sequence[Job]):
     @limit.setter
     def limit(self, value: int | None) -> None:
         self._limit = check_limit(value)
-        self._session.post(m.Limit(self.number, self._limit))
+        self.session.post(m.Limit(self.number, self._limit))
 
 
-class _Present:
-    """The jobs present in a batch at one moment: those that have a number, and those of sources still drawn."""
-
-    def __init__(self, ledger: Ledger, sources: list[Source]) -> None:
-        self._ledger = ledger
-        self._sources = sources
-        self._total = ledger.total
-
-    def stop(self) -> int:
-        """Return the number after the last of them, as far as it is known."""
-        return max([self._total, *(source.stop for source in self._sources if source.stop is not None)])
-
-    def ended(self) -> bool:
-        """Tell whether all of them have ended."""
-        drawn = all(source.stop is not None for source in self._sources)
-        return drawn and self._ledger.record.ended.covers(0, self.stop())
+def check_name(name: str | None) -> None:
+    """Raise UsageError for what cannot be a batch's name."""
+    whole = isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable()  # noqa: PLR2004
+    if name is not None and not whole:
+        raise UsageError(f"name={name!r} is no name for a batch: give 1 to 200 printable characters.")
 
 
 def check_limit(value: int | None) -> int | None:

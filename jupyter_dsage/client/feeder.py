@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from jupyter_dsage import settings
 from jupyter_dsage.core.chunks import appetite, segment_size
 from jupyter_dsage.wire import payload
+from jupyter_dsage.wire.codec import too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 @dataclass(slots=True)
@@ -30,6 +31,8 @@ class Source:
     function: str
     bare: bool
     """Whether a job is its one argument, rather than an (args, kwargs) pair."""
+    given: Sequence[Any] | None = None
+    """What the jobs are drawn from, where they can be looked up by number: for showing arguments."""
     cut: int = 0
     mean_bytes: float | None = None
     head: tuple[int, bytes] = (0, b"")
@@ -62,6 +65,15 @@ class Source:
             return 0, b""
         dump = payload.dump_items if self.bare else payload.dump_calls
         data = dump(items, first, strict=strict)
+        if len(data) > settings.MAX_FRAME_BYTES:
+            if len(items) > 1:  # one by one, so that only the culprit is refused
+                self.jobs = itertools.chain(items, self.jobs)
+                self.mean_bytes = float(settings.SEGMENT_BYTES)
+                return self.draw(first, strict=strict)
+            refusal = too_large(f"the arguments of job {first}", len(data))
+            if strict:
+                raise refusal
+            data = payload.dump_refused(refusal, 1)
         self.cut += len(items)
         self.mean_bytes = len(data) / len(items)
         if self.left is not None:
@@ -72,10 +84,10 @@ class Source:
 def source_of(jobs: Iterable[Any], function: str, *, bare: bool) -> Source:
     """Return the source for what a user gave; anything with a length is copied (shallowly)."""
     if isinstance(jobs, (tuple, range)):
-        return Source(iter(jobs), len(jobs), function, bare)
+        return Source(iter(jobs), len(jobs), function, bare, jobs)
     if hasattr(jobs, "__len__"):
         copied = list(jobs)
-        return Source(iter(copied), len(copied), function, bare)
+        return Source(iter(copied), len(copied), function, bare, copied)
     return Source(iter(jobs), None, function, bare)
 
 

@@ -60,7 +60,8 @@ class Ledger:
                 made = self._jobs[number] = Job(self, number)
             return made
 
-    def _holder(self, job: Job) -> Holder | None:
+    def holder(self, job: Job) -> Holder | None:
+        """Return who knows how a job ended, or None if it has not."""
         return job.kept or self.record.find(job.index)
 
     def materialise(self, job: Job) -> None:
@@ -68,7 +69,7 @@ class Ledger:
         with self.changed:
             if job.materialised:
                 return
-            holder = self._holder(job)
+            holder = self.holder(job)
             job.make_state(ended=holder is not None, cancelled=holder is CANCELLED)
             if holder is None:
                 self._live[job.index] = job
@@ -76,7 +77,7 @@ class Ledger:
     def has_ended(self, job: Job) -> str | None:
         """Return ``"finished"``, ``"failed"``, ``"lost"`` or ``"cancelled"``; None while the job has not ended."""
         with self.changed:
-            holder = self._holder(job)
+            holder = self.holder(job)
             if holder is None:
                 return None
             if holder.state != "told":
@@ -86,7 +87,7 @@ class Ledger:
     def ending(self, job: Job) -> Ending:
         """Return how an ended job ended; unpickles it on the first look."""
         with self.changed:
-            holder = self._holder(job)
+            holder = self.holder(job)
             if holder is None:
                 raise RuntimeError(f"job {job.index} has not ended")
             return holder.ending(job.index)
@@ -94,12 +95,12 @@ class Ledger:
     def output_of(self, job: Job) -> str:
         """Return the end of what a job printed, empty while it has not ended."""
         with self.changed:
-            holder = self._holder(job)
+            holder = self.holder(job)
             return "" if holder is None else holder.output(job.index)
 
     def wait_for_job(self, job: Job, timeout: float | None) -> None:
         """Wait until a job has ended; raises TimeoutError."""
-        self.wait(lambda: self._holder(job) is not None, timeout, f"Job {job.index} of batch {self.name!r}")
+        self.wait(lambda: self.holder(job) is not None, timeout, f"Job {job.index} of batch {self.name!r}")
 
     def cancel_job(self, job: Job) -> bool:
         """Cancel one job; False if it had ended otherwise."""
@@ -158,17 +159,19 @@ class Ledger:
             numbers = [number for number in self._live if number in ended]
         return [self._live.pop(number) for number in numbers]
 
-    def reopen(self) -> list[Run]:
-        """Open every failed or lost job again, under a new `Job`; return the runs."""
+    def reopen(self, only: int | None = None) -> list[Run]:
+        """Open every failed or lost job again, or one of them, under a new `Job`; return the runs."""
         with self.changed:
-            runs = list(Ranges([*self.failed, *self.lost]))
+            ended = Ranges([*self.failed, *self.lost])
+            runs = list(ended) if only is None else ended.overlap(only, only + 1)
             for first, stop in runs:
                 for number in range(first, stop):
                     old = self._jobs.pop(number, None)
                     if old is not None:
                         old.kept = self.record.find(number)
                     self.record.forget(number)
-            self.failed, self.lost = Ranges(), Ranges()
+                self.failed.remove(first, stop)
+                self.lost.remove(first, stop)
             return runs
 
     def grow(self, total: int) -> None:

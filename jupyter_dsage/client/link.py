@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.wire.messages import Message
 
     Post = tuple[Message, tuple[Frame, ...]]
+    Encoded = list[Frame]
 
 log = logging.getLogger("jupyter_dsage")
 
@@ -55,7 +56,7 @@ class ChildLink:
         self._life = life
         self._receiver = receiver
         self._poller = network.poller()
-        self._outbox: collections.deque[Post | Deferred] = collections.deque()
+        self._outbox: collections.deque[Encoded | Deferred] = collections.deque()
         self._awake = threading.Lock()
         self._woken = False
         self._closing = False
@@ -64,8 +65,11 @@ class ChildLink:
         self._thread.start()
 
     def post(self, message: Message, *frames: Frame) -> None:
-        """Have a message sent; from any thread, never blocks."""
-        self._put((message, frames))
+        """Have a message sent; from any thread, never blocks.
+
+        Raises what `codec.encode` raises of a message that cannot be sent, here and not on the I/O thread.
+        """
+        self._put(codec.encode(message, *frames))
 
     def post_later(self, make: Deferred) -> None:
         """Have messages sent that are made on the I/O thread when their turn comes."""
@@ -78,7 +82,7 @@ class ChildLink:
         except IndexError:
             return False
 
-    def _put(self, item: Post | Deferred) -> None:
+    def _put(self, item: Encoded | Deferred) -> None:
         self._outbox.append(item)
         with self._awake:
             if self._woken or self._closing:
@@ -135,13 +139,16 @@ class ChildLink:
         """Send what is posted; return the seconds after which to look again, if something gathers."""
         while self._outbox:
             last = self._outbox[0]
-            if not isinstance(last, tuple) and len(self._outbox) == 1 and not self._closing and not last.due():
+            if not isinstance(last, list) and len(self._outbox) == 1 and not self._closing and not last.due():
                 return settings.GATHER_SECONDS
             self._send(self._outbox.popleft())
         return None
 
-    def _send(self, item: Post | Deferred) -> None:
-        for message, frames in (item,) if isinstance(item, tuple) else item():
+    def _send(self, item: Encoded | Deferred) -> None:
+        if isinstance(item, list):
+            self._link.send(item)
+            return
+        for message, frames in item():
             self._link.send(codec.encode(message, *frames))
 
     def _take(self, frames: list[Frame]) -> None:

@@ -127,15 +127,18 @@ def exception(raised: payload.Raised) -> BaseException:
 class Ended:
     """Jobs that all ended in the same way, without a payload: lost, cancelled, gone with the session."""
 
-    __slots__ = ("_make", "state")
+    __slots__ = ("_made", "_make", "state")
 
     def __init__(self, make: Callable[[int], BaseException], state: str) -> None:
         self._make = make
+        self._made: dict[int, BaseException] = {}
         self.state = state
 
     def ending(self, job: int) -> Ending:
         """See `Holder`."""
-        return None, self._make(job)
+        if job not in self._made:
+            self._made[job] = self._make(job)
+        return None, self._made[job]
 
     def output(self, job: int) -> str:  # noqa: ARG002
         """See `Holder`."""

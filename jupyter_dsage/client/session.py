@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from jupyter_dsage import ids, settings
-from jupyter_dsage.client.batch import Batch, check_limit
+from jupyter_dsage.client.batch import Batch, check_limit, check_name
 from jupyter_dsage.client.executor import DsageExecutor
 from jupyter_dsage.client.feeder import Source, source_of, zipped
 from jupyter_dsage.client.ledger import CANCELLED
@@ -86,11 +86,10 @@ class Session:
         self._by_number: dict[int, Batch] = {}
         self._by_name: dict[str, Batch] = {}
         self._numbers = itertools.count(1)
-        self._functions: set[str] = set()
+        self._functions: dict[str, bytes | None] = {}
+        """Functions that were sent, by id, and their payloads (None: a service)."""
         self._pickled: dict[int, tuple[Captures, str]] = {}
         """id of a function object -> what it had captured when it was pickled, and its function id."""
-        self._bare: dict[int, tuple[str, bool]] = {}
-        """Batch -> its function, and whether its jobs are plain items."""
         self._watchers: dict[int, list[Callable[[dict[str, Any]], None]]] = {}
         self._views: dict[int, dict[str, Any]] = {}
         """Batch -> the last snapshot that was watched."""
@@ -171,10 +170,9 @@ class Session:
 
     def add_to(self, batch: Batch, jobs: Iterable[Any], fn: Function | None) -> None:
         """Add jobs to a batch; see `Batch.add`."""
-        if batch.number not in self._bare:
+        if batch.function is None:
             raise UsageError(f"Batch {batch.name!r} grows by session.submit, not by add.")
-        function, bare = self._bare[batch.number]
-        batch.feed(source_of(jobs, function if fn is None else self.function(fn), bare=bare))
+        batch.feed(source_of(jobs, batch.function if fn is None else self.function(fn), bare=batch.bare))
 
     def _open(
         self,
@@ -187,7 +185,7 @@ class Session:
         bare: bool,
     ) -> Batch:
         batch = self._new_batch(name, retries, limit)
-        self._bare[batch.number] = (function, bare)
+        batch.function, batch.bare = function, bare
         batch.feed(source(function))
         with self._lock:
             self._by_name[batch.name] = batch
@@ -196,8 +194,7 @@ class Session:
     def _new_batch(self, name: str | None, retries: int, limit: int | None) -> Batch:
         if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
             raise UsageError(f"retries={retries!r} is no number of retries: give 0 or more.")
-        if name is not None and (not isinstance(name, str) or not 0 < len(name) <= 200):  # noqa: PLR2004
-            raise UsageError(f"name={name!r} is no name for a batch: give a string of 1 to 200 characters.")
+        check_name(name)
         with self._lock:
             self._check_alive()
             number = next(self._numbers)
@@ -239,7 +236,7 @@ class Session:
     def _send_function(self, function: str, service: str | None, *data: bytes) -> str:
         with self._lock:
             if function not in self._functions:
-                self._functions.add(function)
+                self._functions[function] = data[0] if data else None
                 self.post(m.Function(function, service), *data)
         return function
 
@@ -251,6 +248,24 @@ class Session:
         Returns the child's answer, one sentence.
         """
         return self._ask(m.Refresh).result(timeout)
+
+    def function_payload(self, function: str | None) -> bytes | None:
+        """Return a function as it travels, by its id; None for a service that workers know by themselves."""
+        return self._functions.get(function or "")
+
+    def log_tail(self, lines: int) -> str:
+        """Return the last lines of the child's log."""
+        return self._started.log_tail(lines)
+
+    def worker_name(self, number: int) -> str:
+        """Return a worker's name as the view shows it."""
+        engine = next((w.engine for w in self.workers if w.worker == number), self.engines[0].name)
+        return f"{engine.partition('://')[2] or engine}/{number}"
+
+    def state_of(self, batch: int, job: int) -> str:
+        """Return whether a job that has not ended runs, as far as the last view of its batch tells."""
+        running = any(worker["job"] == job for worker in self._views.get(batch, {}).get("workers", ()))
+        return "running" if running else "queued"
 
     def wait_for_workers(self, timeout: float | None = None) -> bool:
         """Wait until every engine's workers have joined, or have failed to; return whether that came in time."""

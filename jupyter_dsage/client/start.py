@@ -36,6 +36,15 @@ class Started:
     session: str
     folder: Path
     process: subprocess.Popen[bytes]
+    log: Path
+    """The child's log."""
+
+    def log_tail(self, lines: int) -> str:
+        """Return the log's last lines; empty once it is gone."""
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
 
     @property
     def address(self) -> str:
@@ -86,7 +95,8 @@ def start_child(engines: Sequence[EngineURL], log: IO[str] | IO[bytes] | None) -
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-    started = Started(session, folder, process)
+    named = getattr(log, "name", None)
+    started = Started(session, folder, process, Path(named) if isinstance(named, str) else path)
     try:
         _hand_over(process, setup)
     except BaseException as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dsage import settings
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import payload
+from jupyter_dsage.wire.codec import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,10 +41,29 @@ class _Gathered:
         with self._lock:
             self.sealed = True
         for function, group in groupby(self.items, key=lambda item: item[0]):
-            calls = [call for _, call in group]
-            for at in range(0, len(calls), settings.SEGMENT_JOBS):
-                part = calls[at : at + settings.SEGMENT_JOBS]
+            for part in _parts([call for _, call in group]):
                 yield m.AddJobs(self._batch.number, function, len(part)), (payload.dump_packed(part),)
+
+
+def _parts(calls: list[payload.Call | bytes]) -> Iterator[list[payload.Call | bytes]]:
+    """Cut calls into segments by number and by bytes."""
+    part: list[payload.Call | bytes] = []
+    size = 0
+    for call in calls:
+        part.append(call)
+        size += _size(call)
+        if len(part) >= settings.SEGMENT_JOBS or size >= settings.SEGMENT_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _size(call: payload.Call | bytes) -> int:
+    """Return about how many bytes a call takes: exactly if it is pickled, else those of its texts."""
+    if isinstance(call, bytes):
+        return len(call)
+    return sum(len(value) for value in call[0] if isinstance(value, (str, bytes)))
 
 
 class Submitter:
@@ -58,7 +78,10 @@ class Submitter:
 
     def submit(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
         """Number one job, have it sent, and return it; raises UnpicklableError, SessionLost."""
-        call = payload.pack_call(args, kwargs, len(self.batch))
+        number = len(self.batch)
+        call = payload.pack_call(args, kwargs, number)
+        if _size(call) > settings.MAX_FRAME_BYTES // 2:  # half, since others may travel with it
+            raise too_large(f"the arguments of job {number}", _size(call))
         with self._lock:
             number = self.batch.reserve(1)
             # Only into what is last in the outbox: the call's function may have been put there just before.

@@ -34,10 +34,7 @@ def encode(message: m.Message, *payload: Frame) -> list[Frame]:
         raise ProtocolError(f"A {type(message).__name__} message cannot carry {len(payload)} payload frames.")
     for frame in payload:
         if (size := memoryview(frame).nbytes) > settings.MAX_FRAME_BYTES:
-            raise PayloadTooLargeError(
-                f"A payload of {size:,} bytes exceeds the {settings.MAX_FRAME_BYTES:,} that one message may "
-                "carry: pass the name of a file instead, or split it."
-            )
+            raise too_large("a payload", size)
     try:
         header = _MAGIC + _encode(message)
     except UnicodeEncodeError as error:
@@ -45,6 +42,14 @@ def encode(message: m.Message, *payload: Frame) -> list[Frame]:
     if len(header) > settings.MAX_HEADER_BYTES:
         raise PayloadTooLargeError(f"A message header of {len(header):,} bytes is too large to send.")
     return [header, *payload]
+
+
+def too_large(what: str, size: int) -> PayloadTooLargeError:
+    """Return the error for a payload of `size` bytes that exceeds what one message may carry."""
+    return PayloadTooLargeError(
+        f"{what[0].upper()}{what[1:]}: {size:,} bytes exceed the {settings.MAX_FRAME_BYTES:,} that one message may carry; "
+        "pass the name of a file instead, or split it."
+    )
 
 
 class Decoder(Generic[T]):

@@ -204,6 +204,11 @@ def _plain(call: Any) -> bool:
     )
 
 
+def dump_refused(error: DsageError, count: int) -> bytes:
+    """Return a chunk of jobs that raise an error instead of running: what they were to be called with cannot travel."""
+    return pickle.dumps((EACH, [pickle.dumps(error, PROTOCOL)] * count), PROTOCOL)
+
+
 def _dump_each(calls: Sequence[Any], first: int, *, strict: bool) -> bytes:
     out = []
     for number, call in enumerate(calls, first):

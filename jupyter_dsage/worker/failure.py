@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from jupyter_dsage.errors import UnpicklableError, UsageError
+from jupyter_dsage.errors import PayloadTooLargeError, UnpicklableError, UsageError
 from jupyter_dsage.wire import payload
 from jupyter_dsage.wire.payload import Raised
 
@@ -17,7 +17,11 @@ _LONGEST_TEXT = 10_000
 def describe(error: BaseException) -> Raised:
     """Return what travels of an exception. Never raises, whatever the exception's own methods do."""
     kind = type(error)
-    if kind in {UnpicklableError, UsageError}:  # their sentence says it all; the traceback would show our own lines
+    if kind in {
+        PayloadTooLargeError,
+        UnpicklableError,
+        UsageError,
+    }:  # their sentence says it all; the traceback would show our own lines
         return Raised(payload.dumps(error, "the error"), kind.__qualname__, repr(error), str(error), said=str(error))
     said = _safely(lambda: str(error), "")[:_LONGEST_TEXT]
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

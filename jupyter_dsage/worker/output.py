@@ -94,6 +94,11 @@ class Output:
         self._empty(tail)
         self.printed = len(tail)
 
+    def bound(self) -> None:
+        """Trim the file if something that is not Python's has written too much into it: C code, a child process."""
+        if os.fstat(self.descriptor).st_size > 2 * settings.OUTPUT_FILE_BYTES:
+            self.trim()
+
     def _empty(self, tail: bytes) -> None:
         os.ftruncate(self.descriptor, 0)
         os.write(self.descriptor, tail)

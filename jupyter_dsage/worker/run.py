@@ -16,6 +16,7 @@ from jupyter_dsage.errors import UnknownServiceError
 from jupyter_dsage.services import SHIPPED
 from jupyter_dsage.wire import brief, payload
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire.codec import too_large
 from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes
 from jupyter_dsage.worker.failure import describe
 from jupyter_dsage.worker.page import JOB, RECALLS, STARTED, Page
@@ -119,6 +120,8 @@ class Runner:
                 args, kwargs = jobs[number - offset]
                 value = function(*args, **kwargs)
                 data = None if type(value) in SCALARS else payload.dumps(value, f"the value of job {number}")
+                if data is not None and len(data) > settings.MAX_FRAME_BYTES:
+                    raise too_large(f"the value of job {number}", len(data))  # noqa: TRY301
                 self.inside = False
             except JobCancelled:
                 raise
@@ -189,6 +192,7 @@ class Runner:
             if os.getppid() != self._supervisor:
                 os._exit(1)
             with self._lock:
+                self._output.bound()
                 if self._pending.values and time.monotonic_ns() - self._told > settings.FLUSH_SECONDS * 1e9:
                     self._flush()
 

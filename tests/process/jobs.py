@@ -120,6 +120,16 @@ def ignore_interrupts(path):
             continue
 
 
+def flood_output(count):
+    """Write to descriptor 1 past Python, then wait until the file is small, or say how large it stayed."""
+    for _ in range(count // 100_000):
+        os.write(1, b"y" * 100_000)
+    deadline = time.monotonic() + DEADLINE
+    while os.fstat(1).st_size > 3_000_000 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return os.fstat(1).st_size
+
+
 def grandchild(path):
     """Start a process that outlives the job, in a session of its own."""
     import subprocess

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 import jupyter_dsage as dsage
+from jupyter_dsage.errors import PayloadTooLargeError
 from tests.process import jobs
 
 JOBS = 40
@@ -218,3 +219,29 @@ def test_lost_supervisor_ends_the_jobs_with_the_reason():
         assert all(isinstance(error, dsage.WorkerLost) for error in errors)
         assert "no worker is left" in str(errors[0])
         assert "supervisor" in str(errors[0])
+
+
+def test_what_no_message_can_carry_ends_its_own_job(monkeypatch):
+    monkeypatch.setattr("jupyter_dsage.settings.MAX_FRAME_BYTES", 100_000)  # in the client only
+    with dsage.spawn("local:?slots=1") as session:
+        with pytest.raises(PayloadTooLargeError, match=r"arguments of job 0: 200,\d+ bytes"):
+            session.map(len, [b"x" * 200_000])
+        batch = session.map(len, [b"x", b"x" * 200_000, b"xx"])
+        small, large, also_small = batch.results(errors="return", timeout=20)
+        assert (small, also_small) == (1, 2)
+        assert isinstance(large, PayloadTooLargeError)
+        with pytest.raises(PayloadTooLargeError):
+            session.submit(len, b"x" * 200_000)
+        assert session.submit(len, b"xxx").result(20) == 3
+
+
+@pytest.mark.parametrize("name", ["\ud800", "two\nlines", "x" * 201])
+def test_names_that_cannot_be_sent_are_refused_and_the_session_lives(session, name):
+    with pytest.raises(dsage.UsageError, match="no name for a batch"):
+        session.map(jobs.square, [1], name=name)
+    assert session.map(jobs.square, [2]).results() == [4]
+
+
+def test_output_that_python_did_not_write_is_bounded(session):
+    (size,) = session.map(jobs.flood_output, [30_000_000]).results(timeout=60)
+    assert size < 10_000_000

@@ -324,7 +324,7 @@ def test_a_payload_too_large_to_be_taken_is_not_sent(monkeypatch: pytest.MonkeyP
     message = m.AddJobs(1, "f", 1)
     assert len(codec.encode(message, bytes(1000))) == 2
     for frame in (bytes(1001), memoryview(bytes(1008)).cast("d")):
-        with pytest.raises(PayloadTooLargeError, match=r"exceeds the 1,000 that one message may"):
+        with pytest.raises(PayloadTooLargeError, match=r"exceed the 1,000 that one message may"):
             codec.encode(message, frame)
 
 
