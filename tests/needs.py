@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,15 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ROOT = Path(__file__).parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
+
+
+def has_node() -> bool:
+    """Say whether there is a node on the PATH or, from a wheel, beside this Python."""
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return shutil.which("node", path=places) is not None
+
 
 PARTS: dict[str, tuple[str, Callable[[], bool]]] = {
     "browser": (
@@ -25,6 +34,14 @@ PARTS: dict[str, tuple[str, Callable[[], bool]]] = {
     ),
     "root": ("to run as root", lambda: os.geteuid() == 0),
     "linux": ("Linux", lambda: sys.platform == "linux"),
+    "view": (
+        "the built view (jupyter_dsage/static/view.js, which `pip install -e .` makes)",
+        (ROOT / "jupyter_dsage" / "static" / "view.js").exists,
+    ),
+    "node": (
+        "node, and the npm packages in labextension/node_modules, which a build of the view leaves there",
+        lambda: has_node() and (ROOT / "labextension" / "node_modules" / "typescript").exists(),
+    ),
 }
 
 
