@@ -47,8 +47,8 @@ def encode(message: m.Message, *payload: Frame) -> list[Frame]:
 def too_large(what: str, size: int) -> PayloadTooLargeError:
     """Return the error for a payload of `size` bytes that exceeds what one message may carry."""
     return PayloadTooLargeError(
-        f"{what[0].upper()}{what[1:]}: {size:,} bytes exceed the {settings.MAX_FRAME_BYTES:,} that one message may carry; "
-        "pass the name of a file instead, or split it."
+        f"{what[0].upper()}{what[1:]}: {size:,} bytes exceed the {settings.MAX_FRAME_BYTES:,} that one message may carry;"
+        " pass the name of a file instead, or split it."
     )
 
 

@@ -289,7 +289,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             lease, job = worker.leases[0].number, worker.leases[0].at
             self.batches[worker.leases[0].batch].losses[job] += 1
         elif page == "stale":
-            lease, job = 1, 0
+            lease, job = 0, 0  # a lease that is none of its own
         if lives and worker.leases:
             self.ghosts.append(worker)
         self.handle(e.WorkerLost(worker.number, lease, job, "a story"))
