@@ -28,7 +28,6 @@ class BatchView(anywidget.AnyWidget):
     """The view of one batch."""
 
     _esm = _STATIC / "view.js"
-    _css = _STATIC / "view.css"
     state = traitlets.Dict().tag(sync=True)
 
     def __init__(self, batch: Batch) -> None:

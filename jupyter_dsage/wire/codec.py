@@ -46,10 +46,9 @@ def encode(message: m.Message, *payload: Frame) -> list[Frame]:
 
 def too_large(what: str, size: int) -> PayloadTooLargeError:
     """Return the error for a payload of `size` bytes that exceeds what one message may carry."""
-    return PayloadTooLargeError(
-        f"{what[0].upper()}{what[1:]}: {size:,} bytes exceed the {settings.MAX_FRAME_BYTES:,} that one message may carry;"
-        " pass the name of a file instead, or split it."
-    )
+    limit = settings.MAX_FRAME_BYTES
+    text = f"{what[0].upper()}{what[1:]}: {size:,} bytes exceed the {limit:,} that one message may carry"
+    return PayloadTooLargeError(f"{text}; pass the name of a file instead, or split it.")
 
 
 class Decoder(Generic[T]):
