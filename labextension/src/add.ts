@@ -28,11 +28,16 @@ export function addForm(app: App): Component {
       hidden: true,
       submit: (event) => {
         event.preventDefault();
-        const said = field.value.trim();
-        if (said && app.ui.adding.status !== "adding") app.add(said);
+        ask();
       },
       keydown: (event) => {
-        if ((event as KeyboardEvent).key === "Escape") close();
+        const key = (event as KeyboardEvent).key;
+        if (key === "Escape") close();
+        if (key !== "Enter") return;
+        // JupyterLab's notebook keeps Enter from submitting a form inside an output.
+        event.preventDefault();
+        event.stopPropagation();
+        ask();
       },
     },
     hint,
@@ -40,6 +45,10 @@ export function addForm(app: App): Component {
     answer,
   );
 
+  function ask(): void {
+    const said = field.value.trim();
+    if (said && app.ui.adding.status !== "adding") app.add(said);
+  }
   function open(): void {
     if (toggle.getAttribute("aria-disabled") === "true") return;
     app.set({ adding: { open: true, status: "", text: "" }, menu: "closed" });
