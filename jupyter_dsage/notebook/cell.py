@@ -55,10 +55,11 @@ class Cell:
 
     def _parsed_line(self, source: str, text: str, what: str) -> ast.Module:
         try:
-            return self._tree(source)
+            tree: ast.Module = self._shell.transform_ast(ast.parse(source))  # no shell's flags: they blur its messages
         except SyntaxError as error:
             message = (error.msg or "invalid syntax").rstrip(".")
             raise UsageError(f"{text!r} is not {what}: {message}{'' if message.endswith('?') else '.'}") from None
+        return tree
 
     # --- the body ------------------------------------------------------------------------------------------
 
@@ -138,7 +139,7 @@ class Cell:
         return code
 
     def _shown(self, error: SyntaxError) -> CellSyntaxError:
-        return CellSyntaxError(str(error), self._shell.SyntaxTB.structured_traceback(SyntaxError, error, []))
+        return CellSyntaxError(str(error), self._shell.SyntaxTB.structured_traceback(type(error), error, []))
 
 
 def _own_name(frame: FrameType | None, shell: Any, line: str, body: str) -> str | None:
