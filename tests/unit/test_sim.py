@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import heapq
 import random
 import time
@@ -12,7 +13,7 @@ import pytest
 from jupyter_dsage import settings
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.scheduler import Scheduler
-from jupyter_dsage.testing import Sim
+from jupyter_dsage.testing import Sim, clock, sim
 
 START = 0.2
 """Seconds a simulated worker takes to start."""
@@ -29,6 +30,11 @@ def length(*runs):
 def assert_one_attempt_each(batch, but=()):
     wrong = {job: n for job, n in enumerate(batch.attempts) if n != 1 and job not in but}
     assert not wrong, f"attempts: {wrong}; {[(job, batch.story(job)) for job in list(wrong)[:3]]}"
+
+
+@pytest.mark.parametrize("module", [clock, sim])
+def test_its_examples_are_true(module):
+    assert doctest.testmod(module).failed == 0
 
 
 # --- how much it can do ------------------------------------------------------------------------------------
