@@ -1,0 +1,28 @@
+"""One JupyterLab for all browser tests, with a kernel for each version of ipykernel that behaves in its own way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.browser.lab import Lab
+
+BUILD = Path(__file__).parents[2] / "build"
+OLDER = {"ipykernel-6.30.1": BUILD / "ipykernel-6.30.1", "ipykernel-7.3.0": BUILD / "ipykernel-7.3.0"}
+"""Installed by `make test`, beside the one of the environment."""
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    from tests.browser.lab import serve
+    from tests.needs import needs
+
+    needs("browser", "view")
+    kernels = {"ours": None} | {name: path for name, path in OLDER.items() if path.exists()}
+    with serve(tmp_path_factory.mktemp("lab"), kernels) as server:
+        yield server

@@ -1,0 +1,147 @@
+"""A real JupyterLab in folders of its own, and a page of it in headless Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import psutil
+from playwright.sync_api import Page, sync_playwright
+
+from tests.needs import BROWSERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOKEN = "a-token-of-the-test"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
+READY = """() => {
+    const kernel = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel;
+    return kernel && kernel.status === "idle" && kernel.connectionStatus === "connected";
+}"""
+RUN = """index => {
+    const panel = window.jupyterapp.shell.currentWidget;
+    panel.content.activeCellIndex = index;
+    const done = window.jupyterapp.commands.execute("notebook:run-cell");
+    return WAIT ? done : null;
+}"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+class Lab:
+    """One server; `notebook` opens a page with these cells."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self.port = port
+
+    def write(self, name: str, cells: list[str], kernel: str) -> None:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
+        nbformat.write(notebook, self.folder / "root" / name)
+
+
+@contextmanager
+def serve(folder: Path, kernels: dict[str, Path | None]) -> Iterator[Lab]:
+    """Run a server until the block ends. `kernels`: name -> a folder to import ipykernel from (None: the usual)."""
+    (folder / "root").mkdir()
+    news = folder / "settings" / "@jupyterlab" / "apputils-extension"
+    news.mkdir(parents=True)
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    (news / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+    for name, path in kernels.items():
+        _kernelspec(folder / "data" / "kernels" / name, name, path)
+    port = free_port()
+    env = os.environ | {
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}"]
+    command += [
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={TOKEN}",
+        "--LabApp.expose_app_in_browser=True",
+    ]
+    command += [f"--ServerApp.root_dir={folder / 'root'}", "--ip=127.0.0.1"]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _await(port, process, folder / "server.log")
+        yield Lab(folder, port)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+            process.wait()
+
+
+def _kernelspec(folder: Path, name: str, path: Path | None) -> None:
+    folder.mkdir(parents=True)
+    spec: dict[str, Any] = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": name,
+        "language": "python",
+        "env": {"PYTHONPATH": str(path)} if path else {},
+    }
+    (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api?token={TOKEN}", timeout=5).close()
+        except (urllib.error.URLError, OSError):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        else:
+            return
+
+
+@contextmanager
+def page_of(lab: Lab, name: str, width: int = 1200, height: int = 1000) -> Iterator[Page]:
+    """Open a notebook in a fresh browser; fails on an error in the browser's console."""
+    errors: list[str] = []
+    browser_path = next(path for path in map(shutil.which, BROWSERS) if path)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+        try:
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.set_default_timeout(30_000)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.goto(f"http://127.0.0.1:{lab.port}/lab/tree/{name}?token={TOKEN}&reset")
+            page.wait_for_function(READY, timeout=60_000)
+            yield page
+        finally:
+            browser.close()
+    assert not errors, errors
+
+
+def run(page: Page, index: int, *, wait: bool = True) -> None:
+    """Run a cell; with `wait` until it is done."""
+    page.evaluate(RUN.replace("WAIT", "true" if wait else "false"), index)
