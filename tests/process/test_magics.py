@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +20,10 @@ import nbformat
 import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_core.utils import ensure_event_loop
 from nbclient import NotebookClient
 
-from tests.leftovers import Watch
+from tests.leftovers import PATIENCE, Watch
 
 SECONDS = 60
 KERNELS = Path(sys.prefix) / "share" / "jupyter" / "kernels"
@@ -126,13 +130,17 @@ def notebook():
             made.run("%dsage start local:?slots=2")
             made.run("%%scatter first for x in range(1) --quiet\nx")
             assert made.value("first.session.wait_for_workers(30)")  # before any test counts processes
+            own = Path(made.value("str(first.session._started.folder)"))
             yield made
         finally:
             client.stop_channels()
             manager.shutdown_kernel()
             manager.cleanup_resources()
-    del client, manager, made
-    assert not (left := [line for line in watch.wait() if not line.startswith("descriptor")]), left
+            ensure_event_loop().close()  # jupyter_client's own, which it leaves open
+    deadline = time.monotonic() + PATIENCE
+    while (left := [*watch.processes(), *filter(Path.exists, [own])]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not left
 
 
 @pytest.fixture
@@ -166,6 +174,8 @@ def test_targets_conditions_and_nested_loops_read_as_in_python(notebook):
     assert notebook.value("h.results()") == notebook.value(f"[(a, b, c, d) {line}]")
     notebook.run("%%scatter h for a, b in pairs\na")
     assert notebook.value("len(h), h.results()") == (3, [1, 4, 7])
+    notebook.run("%%scatter h for x in [{'pairs': 1}, '$pairs']\nx")
+    assert notebook.value("h.results()") == [{"pairs": 1}, "$pairs"]
 
 
 def test_an_endless_generator_is_drawn_as_needed(notebook, gate):
@@ -346,6 +356,25 @@ def test_what_cannot_travel_is_named(notebook):
 def test_wait_returns_when_the_jobs_have_ended(notebook):
     notebook.run("%%scatter h for x in range(4) --wait\nimport time\ntime.sleep(0.1)\nx / (x - 1)")
     assert notebook.value("h.ready(), len(h.failed)") == (True, 1)
+
+
+def test_an_interrupt_ends_the_wait_and_nothing_else(notebook, gate):
+    begun, kernel = gate.with_name("begun"), notebook.value("__import__('os').getpid()")
+
+    def interrupt():
+        deadline = time.monotonic() + 30
+        while not begun.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(kernel, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    answer = notebook.cell(f"%%scatter h for x in [7] --wait\nopen({str(begun)!r}, 'w')\nwait_for({str(gate)!r})\nx")
+    thread.join()
+    assert answer.ename == "KeyboardInterrupt"
+    assert "jupyter_dsage" not in answer.traceback
+    gate.touch()
+    assert notebook.value("h.results(timeout=30)") == [7]
 
 
 def test_a_display_follows_unless_quiet(notebook):
