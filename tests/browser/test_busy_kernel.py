@@ -52,7 +52,7 @@ def busy(page: Page) -> bool:
     return "*" in page.locator(".jp-CodeCell").nth(2).locator(".jp-InputPrompt").inner_text()
 
 
-def start(lab: Lab, page: Page) -> None:
+def start(page: Page) -> None:
     """Load, scatter, and have the kernel sleep: the cell returns although no job can have ended."""
     run(page, 0)
     run(page, 1)
@@ -69,7 +69,7 @@ def test_buttons_act_while_a_cell_runs(lab: Lab, kernel: str) -> None:
         pytest.skip(f"{kernel} is not installed; make test installs it")
     lab.write("busy.ipynb", CELLS, kernel)
     with page_of(lab, "busy.ipynb") as page:
-        start(lab, page)
+        start(page)
         before = count(page, "finished")
         rises(page, "finished", before)
 
@@ -99,7 +99,7 @@ def test_on_ipykernel_6_the_view_moves_and_clicks_wait_for_the_cell(lab: Lab) ->
         pytest.skip("ipykernel-6.30.1 is not installed; make test installs it")
     lab.write("six.ipynb", CELLS, "ipykernel-6.30.1")
     with page_of(lab, "six.ipynb") as page:
-        start(lab, page)
+        start(page)
         rises(page, "finished", count(page, "finished"))
         button(page, "Pause").click()
         page.wait_for_timeout(1500)
@@ -113,7 +113,7 @@ def test_on_ipykernel_6_the_view_moves_and_clicks_wait_for_the_cell(lab: Lab) ->
 def test_kill_child_asks_first_and_leaves_nothing(lab: Lab) -> None:
     lab.write("kill.ipynb", CELLS, "ours")
     with page_of(lab, "kill.ipynb") as page:
-        start(lab, page)
+        start(page)
         ours = [p for p in psutil.process_iter(["cmdline"]) if "jupyter_dsage." in " ".join(p.info["cmdline"] or [])]
         assert len(ours) >= 3
         button(page, "More").click()
