@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError as ShownUsageError
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dsage.client.batch import Batch
+
+_LOOK_SECONDS = 0.2
+"""How often the line of text of a terminal is written anew."""
 
 _SENTENCES = (errors.UsageError, errors.EngineError, errors.UnknownServiceError)
 """What a person can mend in the line: shown as a sentence."""
@@ -91,7 +95,7 @@ class DsageMagics(Magics):
         if said.name is not None:
             names[said.name] = batch
         if not said.quiet:
-            _show(batch)
+            _show(batch, follow=said.wait and not hasattr(self.shell, "kernel"))
         if said.wait:
             batch.wait()
 
@@ -155,9 +159,15 @@ def _grown(said: Line, batch: Batch, function: Callable[..., Any], jobs: Jobs) -
     return batch
 
 
-def _show(batch: Batch) -> None:
+def _show(batch: Batch, *, follow: bool) -> None:
+    """Show the view of a batch, or a line of text; with `follow` the line moves until the jobs have ended."""
     from jupyter_dsage.notebook import display
 
+    moving = follow and sys.stdout.isatty()
+    while follow and not batch.wait(_LOOK_SECONDS if moving else None):
+        print(f"\r{display.text(batch)}", end="", flush=True)  # noqa: T201
+    if moving:
+        print(end="\r")  # noqa: T201
     try:
         display.show(batch)
     except (ImportError, FileNotFoundError):  # the widget's parts are not installed, or not built
