@@ -91,7 +91,7 @@ export function layout(count: number, width: number, height: number, ratio: numb
     if (value > merit) {
       merit = value;
       const side = Math.min(dx, dy) / ratio;
-      best = { count, across, rows, dx, dy, gap: side >= 8 ? Math.round(2 * ratio) : side >= 3 ? Math.max(1, Math.round(ratio / 2)) : 0, ratio };
+      best = { count, across, rows, dx, dy, gap: side >= 8 ? Math.round(2 * ratio) : side >= 2.5 ? Math.max(1, Math.round(ratio / 2)) : 0, ratio };
     }
   }
   return best;
