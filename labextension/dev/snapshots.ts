@@ -16,8 +16,8 @@ function lane(pace: number, failing: number, running: boolean): Block[] {
   return out;
 }
 
-function workers(names: readonly string[], first: number, running: boolean): Worker[] {
-  return names.map((name, i) => ({ name, stage: "ready", pid: 4101 + i, job: running ? first + i : null, lane: running ? lane(3 + i, 0.04, running) : [] }));
+function workers(names: readonly string[], first: number, running: boolean, failing = 0.04): Worker[] {
+  return names.map((name, i) => ({ name, stage: "ready", pid: 4101 + i, job: running ? first + i : null, lane: running ? lane(3 + i, failing, running) : [] }));
 }
 
 const TEN = ["local/0", "local/1", ...Array.from({ length: 8 }, (_, i) => `atlas/${i}`)];
@@ -58,7 +58,7 @@ function snapshot(wish: Wish): Snapshot {
       { name: "local", slots: 2, failure: null },
       { name: "ssh://atlas", slots: 8, failure: null },
     ],
-    workers: wish.workers ?? workers(TEN, counts.finished, busy),
+    workers: wish.workers ?? workers(TEN, counts.finished, busy, counts.failed ? 0.04 : 0),
     more_workers: wish.more ?? 0,
     grid: { jobs: total, per: wish.per ?? 1, cells: wish.cells },
     failures: wish.failures ?? { total: 0, rows: [] },
@@ -87,7 +87,7 @@ export const SNAPSHOTS: Readonly<Record<string, Snapshot | null>> = {
   running: snapshot({ counts: { finished: 7044, running: 10, queued: 2946 }, cells: "F7044R10Q2946" }),
   failed: snapshot(RUNNING),
   paused: snapshot({ ...RUNNING, counts: { finished: 7051, failed: 2, lost: 1, queued: 2946 }, cells: "F812X2F3306L1F2933Q2946", batch: { paused: true, limit: 2 } }),
-  finished: snapshot({ counts: { finished: 100 }, cells: "F100", engines: [{ name: "local", slots: 4, failure: null }], workers: TEN.slice(0, 4).map((_, i) => ({ name: `local/${i}`, stage: "ready", pid: 100 + i, job: null, lane: lane(2, 0, false) })) }),
+  finished: snapshot({ counts: { finished: 100 }, cells: "F100", engines: [{ name: "local", slots: 4, failure: null }], workers: TEN.slice(0, 4).map((_, i) => ({ name: `local/${i}`, stage: "ready", pid: 4101 + i, job: null, lane: lane(2.1, 0, false).map(([from, to, state]): Block => [from, to, state, 1]) })) }),
   small: snapshot({
     counts: { finished: 9, failed: 1, lost: 1, running: 3, queued: 8, cancelled: 2 },
     cells: "F4X1F3L1F2R3C2Q8",
@@ -106,7 +106,7 @@ export const SNAPSHOTS: Readonly<Record<string, Snapshot | null>> = {
     workers: workers(Array.from({ length: 24 }, (_, i) => `local/${i}`), 614_246, true),
     more: 8,
     engines: [{ name: "local", slots: 32, failure: null }],
-    failures: { total: 41, rows: Array.from({ length: 20 }, (_, i) => ({ job: i < 5 ? 120_304 + i : 341_200 + 15 * i, error: "LinAlgError: Matrix is singular to machine precision; " + "a long explanation ".repeat(4), state: "failed" as const })) },
+    failures: { total: 41, rows: Array.from({ length: 20 }, (_, i) => ({ job: i < 5 ? 120_304 + i : 341_200 + 15 * i, error: "LinAlgError: Matrix is singular to machine precision; its condition number is 3.1e+17, so that no digit of a solution would be right", state: "failed" as const })) },
   }),
   over: snapshot({ ...RUNNING, session: { alive: false, note: "The child was killed (die). Results that were read are still here; the other jobs ended as SessionLost." }, workers: [], batch: { ended: false } }),
   noworkers: snapshot({ counts: { queued: 400 }, cells: "Q400", workers: [], batch: { elapsed: 12 }, engines: [{ name: "local", slots: 2, failure: "workers die at birth: ModuleNotFoundError: No module named 'numpy'. Install it for the workers and press Refresh." }] }),
@@ -119,8 +119,8 @@ export function detailOf(job: number, s: Snapshot | null): Detail {
   return {
     job,
     state: at,
-    args: failure ? `[1000], loc=1, scale=${812 - job - 1}` : `[1000], loc=${job % 7}, scale=1`,
-    worker: at === "queued" ? null : failure ? "atlas/3" : "local/1",
+    args: failure ? `[1000], loc=1, scale=${-1 - (job % 7)}` : `[1000], loc=${job % 7}, scale=1`,
+    worker: at === "queued" ? null : failure ? (s?.workers[6]?.name ?? "local/1") : "local/1",
     seconds: at === "queued" ? null : 0.8,
     attempt: at === "queued" ? null : failure?.state === "lost" ? 3 : 1,
     error: failure?.error ?? null,
