@@ -54,7 +54,7 @@ class Child:
         self._engines: dict[str, LocalEngine] = {}
         self._views = Views(self._scheduler, setup.session)
         self._performer = Performer(
-            self._scheduler, self._payloads, self._engines, self._clients, self._workers, self._views
+            self._scheduler, self._payloads, self._engines, self._clients, self._workers, self._views, self._watch
         )
         self._names: dict[Peer, int] = {}
         """Worker peers -> worker numbers."""
@@ -80,9 +80,12 @@ class Child:
     def _open_engine(self, engine: m.EngineSetup) -> None:
         setup = m.SupervisorSetup(self._workers.address, self._setup.folder, self._setup.cwd, self._setup.path)
         self._engines[engine.name] = LocalEngine(engine.name, setup)
-        self._poller.watch(self._engines[engine.name].link)
+        self._watch(self._engines[engine.name])
         log.info("engine %s: %d slots%s", engine.name, engine.slots, f" ({engine.note})" if engine.note else "")
         self._handle(e.EngineOpened(engine.name, engine.slots))
+
+    def _watch(self, engine: LocalEngine) -> None:
+        self._poller.watch(engine.link)
 
     def _step(self) -> None:
         ready = self._poller.wait(self._timeout())
@@ -162,13 +165,15 @@ class Child:
             self._supervisor_gone(engine, error)
 
     def _supervisor_gone(self, engine: LocalEngine, error: Exception) -> None:
-        """Take every worker of a dead supervisor for lost: they die with it."""
+        """Take every worker of a dead supervisor for lost: they die with it.
+
+        The scheduler orders others in their place, and the first such order starts another supervisor.
+        """
         self._poller.unwatch(engine.link)
         engine.leave()
         ending = engine.ending()
         log.error("engine %s: its supervisor ended with %s (%s)", engine.name, ending, error)
         story = m.Story(0, os.uname().nodename, 0, f"the end of its supervisor ({ending})", 0.0, 0, "")
-        self._handle(e.EngineFailed(engine.name, story))
         for worker in [w.number for w in self._scheduler.pool.workers.values() if w.engine == engine.name]:
             self._bury(e.WorkerLost(worker, None, None, story))
 
@@ -254,8 +259,9 @@ class Child:
     def _clean_up(self) -> None:
         log.info("%s", self._leaving or "leaving")
         for engine in self._engines.values():
-            self._poller.unwatch(engine.link)
-            engine.leave()
+            if not engine.gone:
+                self._poller.unwatch(engine.link)
+                engine.leave()
         deadline = time.monotonic() + settings.DIE_SECONDS - 0.5
         for engine in self._engines.values():
             engine.wait_gone(max(0.0, deadline - time.monotonic()))

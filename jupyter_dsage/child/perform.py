@@ -12,7 +12,7 @@ from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from jupyter_dsage.child.engines.local import LocalEngine
     from jupyter_dsage.child.payloads import Payloads
@@ -36,7 +36,10 @@ class Performer:
         to_clients: Listener,
         to_workers: Listener,
         views: Views,
+        opened: Callable[[LocalEngine], None],
     ) -> None:
+        self._opened = opened
+        """Told of an engine whose supervisor had died and was started anew."""
         self._views = views
         self._scheduler = scheduler
         self._payloads = payloads
@@ -73,7 +76,7 @@ class Performer:
             case c.DropSegment():
                 self._payloads.drop(command.segment)
             case c.StartWorker():
-                self._engines[command.engine].start(command)
+                self._start(command)
             case c.StopWorker():
                 self._to_worker(command.worker, m.Leave())
             case c.KillWorker():
@@ -82,6 +85,13 @@ class Performer:
                 self._engines[command.engine].recall(command)
             case c.EndJob():
                 self._engines[command.engine].end_job(command)
+
+    def _start(self, order: c.StartWorker) -> None:
+        engine = self._engines[order.engine]
+        if engine.gone:
+            engine.open()
+            self._opened(engine)
+        engine.start(order)
 
     def _to_worker(self, worker: int, message: m.Message, *frames: Frame) -> None:
         if worker not in self.workers:

@@ -141,8 +141,10 @@ class Gathering:
         changed = asyncio.Event()
 
         def listener() -> None:
-            if not loop.is_closed():
+            try:
                 loop.call_soon_threadsafe(changed.set)
+            except RuntimeError:
+                return  # the loop was closed meanwhile: nobody waits on it any more
 
         self._ledger.listeners.append(listener)
         try:

@@ -375,7 +375,10 @@ class Session:
         view["session"]["name"] = self.name
         self._views[batch] = view
         for callback in list(self._watchers.get(batch, ())):
-            callback(view)
+            try:
+                callback(view)
+            except Exception:  # noqa: BLE001  (a display that fails must not end the session's I/O)
+                log.exception("A callback that watches batch %d failed.", batch)
 
     def _pool_changed(self, message: m.PoolChanged) -> None:
         with self._changed:

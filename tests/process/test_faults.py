@@ -208,17 +208,39 @@ def test_interrupt_of_the_client_ends_the_wait_and_nothing_else(session, tmp_pat
     assert batch.results(timeout=20) == list(range(4))
 
 
-def test_lost_supervisor_ends_the_jobs_with_the_reason():
+def supervisors(session):
+    """Return the living supervisors of a session."""
+    children = psutil.Process(session.pid).children()
+    return [
+        p for p in children if p.status() != psutil.STATUS_ZOMBIE and "jupyter_dsage.worker" in " ".join(p.cmdline())
+    ]
+
+
+def test_killed_supervisor_is_replaced_with_its_workers(session, tmp_path):
+    batch = session.scatter(jobs.noted, [((str(tmp_path), n, 0.02), {}) for n in range(JOBS)])
+    until(lambda: batch.counts["finished"] >= 5)
+    (supervisor,) = supervisors(session)
+    supervisor.kill()
+    assert batch.results(timeout=30) == list(range(JOBS))
+
+
+def test_supervisor_that_dies_again_and_again_ends_the_jobs_with_the_reason_until_refresh(tmp_path):
     with dsage.spawn("local:?slots=1") as session:
-        supervisor = next(
-            p for p in psutil.Process(session.pid).children() if "jupyter_dsage.worker" in " ".join(p.cmdline())
-        )
-        supervisor.kill()
-        batch = session.map(jobs.square, range(3))
-        errors = batch.results(errors="return", timeout=20)
+        gate = tmp_path / "gate"
+        batch = session.scatter(jobs.wait_for, [((str(gate), n), {}) for n in range(3)])
+        deadline = time.monotonic() + 60
+        while not batch.ready():
+            assert time.monotonic() < deadline
+            for supervisor in supervisors(session):
+                supervisor.kill()
+        errors = batch.results(errors="return")
         assert all(isinstance(error, dsage.WorkerLost) for error in errors)
         assert "no worker is left" in str(errors[0])
         assert "supervisor" in str(errors[0])
+        gate.touch()
+        session.refresh()
+        assert batch.retry() == 3
+        assert batch.results(timeout=30) == [0, 1, 2]
 
 
 def test_what_no_message_can_carry_ends_its_own_job(monkeypatch):

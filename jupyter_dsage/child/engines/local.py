@@ -24,6 +24,13 @@ class LocalEngine:
 
     def __init__(self, name: str, setup: m.SupervisorSetup) -> None:
         self.name = name
+        self.gone = False
+        """Whether the supervisor is dead; `open` starts another."""
+        self._setup = setup
+        self.open()
+
+    def open(self) -> None:
+        """Start a supervisor and link to it."""
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -34,7 +41,8 @@ class LocalEngine:
                 start_new_session=True,
             )
         self.link = StreamLink(ours)
-        self._tell(setup)
+        self.gone = False
+        self._tell(self._setup)
 
     def start(self, order: c.StartWorker) -> None:
         """Have the supervisor fork a worker."""
@@ -64,6 +72,7 @@ class LocalEngine:
 
     def leave(self) -> None:
         """Tell the supervisor, by closing the link, to kill its workers and exit."""
+        self.gone = True
         self.link.close()
 
     def wait_gone(self, seconds: float) -> None:
