@@ -6,8 +6,6 @@ have every state of the view. What must be there is what the tests need: the pac
 colours, which the view's flat surfaces do not show, so that the README loads fast.
 """
 
-# ruff: noqa: INP001  (pictures and their script, not a package)
-
 from __future__ import annotations
 
 import io
