@@ -62,7 +62,9 @@ def test_post_build_installs_a_clean_checkout_with_its_view(tmp_path: Path) -> N
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     env = os.environ | {"PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(venv)}
     env.pop("PYTHONPATH", None)
-    done = subprocess.run(["binder/postBuild"], cwd=checkout, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [checkout / "binder" / "postBuild"], cwd=checkout, env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     said = subprocess.run(
         [venv / "bin" / "python", "-c", ASK], cwd=tmp_path, env=env, stdout=subprocess.PIPE, check=True
