@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROCESS_TESTS = Path(__file__).parent / "process"
+
+
+def pytest_configure() -> None:
+    """Give the run's sessions a runtime folder of its own (short, for sockets), so that runs do not meet."""
+    folder = tempfile.mkdtemp(prefix="dt-")
+    os.environ["XDG_RUNTIME_DIR"] = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

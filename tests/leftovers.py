@@ -2,8 +2,7 @@
 
 The fixture `nothing_left` (tests/conftest.py) makes a `Watch` before each test in tests/process/ and asks it
 afterwards. Everything counts against what was there before, so a fixture of the whole session is not blamed
-on a test. Folders and segments are found by name: two runs of tests/process/ at once on one host can see
-each other's.
+on a test. Segments are found by name: two runs of tests/process/ at once on one host can see each other's.
 """
 
 from __future__ import annotations
@@ -59,9 +58,11 @@ def descriptors() -> dict[int, str]:
 
 
 def folders() -> set[Path]:
-    """Return the folders that sessions make for their sockets."""
-    roots = {tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()}
-    return {path for root in roots for path in Path(root).glob("dsage-*")}
+    """Return the folders that sessions make for their sockets.
+
+    tests/conftest.py gives the run a runtime folder of its own, so that sessions of others are not looked at.
+    """
+    return set(Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()).glob("dsage-*"))
 
 
 def segments() -> set[Path]:

@@ -105,6 +105,7 @@ def test_a_left_descriptor_is_named():
 @pytest.mark.parametrize("variable", [None, "XDG_RUNTIME_DIR"])
 def test_a_left_folder_is_named_and_removed(variable, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     root = tmp_path
     if variable:
         root = tmp_path / "run"
