@@ -119,3 +119,13 @@ def test_voila_which_runs_headless_too_gets_the_widget() -> None:
     [bundle] = shown(saved.cells[2])
     assert WIDGET in bundle
     assert COUNTS in bundle["text/html"]
+
+
+@pytest.mark.parametrize("run", [by_nbclient, by_papermill])
+def test_the_workbook_runs_headless(run) -> None:
+    workbook = nbformat.read(Path(__file__).parents[2] / "notebooks" / "01_scatter_gather.ipynb", as_version=4)
+    saved = run([cell.source for cell in workbook.cells if cell.cell_type == "code"])
+    said = "".join(output.get("text", "") for cell in saved.cells for output in cell.outputs)
+    assert "jobs: 150 in batch 'hist', on 2 local workers" in said
+    assert "1 of 3 jobs failed in 'fragile'" in said
+    assert "after a retry, 0 in 'patient'" in said
