@@ -52,7 +52,10 @@ class Scheduler:
         match event:
             case e.RunReported():
                 self._reported(event, now)
-            case e.JobsAdded() | e.JobsSkipped() | e.BatchOpened() | e.CancelAsked() | e.RetryAsked():
+            case e.BatchOpened() | e.RetryAsked():
+                requests.handle(self, event)
+                self._revive(now)
+            case e.JobsAdded() | e.JobsSkipped() | e.CancelAsked():
                 requests.handle(self, event)
             case e.PauseAsked() | e.ResumeAsked() | e.LimitAsked():
                 requests.handle(self, event)
@@ -171,17 +174,22 @@ class Scheduler:
                 self.order(c.KillWorker(worker.engine, worker.number))
 
     def _refresh(self, now: float) -> None:
-        for engine in self.pool.engines.values():
-            engine.births = 0
-            if engine.failure is not None:
-                engine.failure = None
-                engine.due = [now] * self.pool.missing(engine)
+        self._revive(now)
         for worker in self.pool.workers.values():
             if worker.stage is Stage.READY:
                 worker.stage = Stage.RETIRING
                 self._room.pop(worker.number, None)
                 self._leave_if_done(worker)
         self.order(c.TellPool())
+
+    def _revive(self, now: float) -> None:
+        """Give failed engines another chance: somebody wants something new, and the world may have changed."""
+        for engine in self.pool.engines.values():
+            if engine.failure is not None:
+                engine.births = 0
+                engine.failure = None
+                engine.due = [now] * self.pool.missing(engine)
+                self.order(c.TellPool())
 
     def _leave_if_done(self, worker: Worker) -> None:
         if worker.stage is Stage.RETIRING and not worker.leases:
