@@ -210,11 +210,13 @@ def test_interrupt_of_the_client_ends_the_wait_and_nothing_else(session, tmp_pat
 
 
 def supervisors(session):
-    """Return the living supervisors of a session."""
-    children = psutil.Process(session.pid).children()
-    return [
-        p for p in children if p.status() != psutil.STATUS_ZOMBIE and "jupyter_dsage.worker" in " ".join(p.cmdline())
-    ]
+    """Return the living supervisors of a session; one that vanishes while it is looked at is none."""
+    found = []
+    for process in psutil.Process(session.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE and "jupyter_dsage.worker" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def test_killed_supervisor_is_replaced_with_its_workers(session, tmp_path):
