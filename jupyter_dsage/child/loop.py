@@ -71,7 +71,7 @@ class Child:
                 self._open_engine(engine)
             while not self._leaving:
                 self._step()
-        except Exception:
+        except Exception:  # logged for the user, then raised again
             log.exception("the child ends because of a defect in jupyter_dsage; please report it")
             raise
         finally:

@@ -109,7 +109,7 @@ class Session:
         self._link.post(m.Hello(settings.PROTOCOL, version, python, os.getpid()))
         try:
             self._welcome.result(settings.START_SECONDS)
-        except BaseException:
+        except BaseException:  # an interrupt too must leave no child behind; raised again
             self.die()
             raise
 

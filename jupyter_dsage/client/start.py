@@ -92,7 +92,7 @@ def start_child(engines: Sequence[EngineURL], log: IO[str] | IO[bytes] | None) -
                 stderr=_descriptor(log) if log is not None else own_log,
                 start_new_session=True,
             )
-        except BaseException:
+        except BaseException:  # whatever it is, the folder goes; raised again
             shutil.rmtree(folder, ignore_errors=True)
             raise
     named = getattr(log, "name", None)
