@@ -12,9 +12,10 @@ from __future__ import annotations
 import io
 import pickle
 from array import array
-from functools import partial
-from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from collections import ChainMap
+from functools import cache, partial
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
 from jupyter_dsage.wire import sources
@@ -64,16 +65,38 @@ def dumps(value: Any, label: str) -> bytes:
 
 
 def _cloud_dumps(value: Any, label: str) -> bytes:
-    import cloudpickle
-
+    buffer = io.BytesIO()
     try:
-        out: bytes = cloudpickle.dumps(value, PROTOCOL)
+        _cloud_pickler()(buffer, PROTOCOL).dump(value)
     except Exception as error:
         path, culprit = find_path(value, label, _can_pickle)
         raise UnpicklableError(
             f"{path} cannot be pickled, so it cannot travel between processes ({culprit})."
         ) from error
-    return out
+    return buffer.getvalue()
+
+
+@cache
+def _cloud_pickler() -> type[pickle.Pickler]:
+    """Return cloudpickle's pickler, taught to keep the file names of code (3.1.3 calls all of it <dynamic-code>).
+
+    Without them a traceback cannot show the lines of the user's cell.
+    """
+    from cloudpickle import CloudPickler
+
+    reduce = CloudPickler.dispatch_table[CodeType]
+
+    def reduce_code(code: CodeType) -> Any:
+        return _code_of, (*reduce(code), code.co_filename)
+
+    class Pickler(CloudPickler):  # type: ignore[misc]
+        dispatch_table: ClassVar = ChainMap({CodeType: reduce_code}, CloudPickler.dispatch_table)
+
+    return Pickler
+
+
+def _code_of(make: Callable[..., CodeType], args: tuple[Any, ...], filename: str) -> CodeType:
+    return make(*args).replace(co_filename=filename)
 
 
 def _can_pickle(value: Any) -> Exception | None:
