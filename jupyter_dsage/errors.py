@@ -41,6 +41,10 @@ class UnpicklableError(DsageError, TypeError):
     """Something that must travel cannot be pickled; the message names it by its path."""
 
 
+class NotDataError(DsageError, TypeError):
+    """Something for a service is no plain data; the message names it by its path. Convert it first."""
+
+
 class PayloadTooLargeError(DsageError, ValueError):
     """A payload exceeds what one message may hold. Pass a file's name, or split it."""
 
