@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROCESS_TESTS = Path(__file__).parent / "process"
+NETWORK_TESTS = Path(__file__).parent / "network"
 
 
 def pytest_configure() -> None:
@@ -34,8 +35,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail a test in tests/process/ that leaves a process, thread, descriptor, folder or segment."""
-    if not request.path.is_relative_to(PROCESS_TESTS):
+    """Fail a test in tests/process/ or tests/network/ that leaves a process, thread, descriptor, folder or segment."""
+    if not any(request.path.is_relative_to(folder) for folder in (PROCESS_TESTS, NETWORK_TESTS)):
         yield
         return
     watch = Watch()

@@ -6,8 +6,10 @@ any fixture is set up). DSAGE_REQUIRE is `all` or a comma list of parts: one of 
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,18 @@ def has_node() -> bool:
     return shutil.which("node", path=places) is not None
 
 
+@functools.cache
+def has_namespaces() -> bool:
+    """Say whether network namespaces and TAP devices can be made here (tests/network/hosts.py)."""
+    if sys.platform != "linux" or os.geteuid() or not shutil.which("ip") or not Path("/dev/net/tun").exists():
+        return False
+    name = f"dsage-{os.getpid()}-0-a"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)  # noqa: S607
+    if made.returncode == 0:
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=True)  # noqa: S607
+    return made.returncode == 0
+
+
 PARTS: dict[str, tuple[str, Callable[[], bool]]] = {
     "browser": (
         f"a browser on the PATH ({', '.join(BROWSERS)})",
@@ -34,6 +48,10 @@ PARTS: dict[str, tuple[str, Callable[[], bool]]] = {
     ),
     "root": ("to run as root", lambda: os.geteuid() == 0),
     "linux": ("Linux", lambda: sys.platform == "linux"),
+    "namespaces": (
+        "network namespaces (Linux, root with the right to make them, iproute2's `ip`, /dev/net/tun)",
+        has_namespaces,
+    ),
     "view": (
         "the built view (jupyter_dsage/static/view.js, which `pip install -e .` makes)",
         (ROOT / "jupyter_dsage" / "static" / "view.js").exists,
