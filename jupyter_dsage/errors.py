@@ -33,6 +33,14 @@ class UnknownServiceError(DsageError, LookupError):
     """A service's name is not registered. Register it with ``spawn(services={name: function})``."""
 
 
+class ServerKeyError(DsageError, ConnectionError):
+    """A worker server's key is unknown or has changed; the message gives the command to run if that is right."""
+
+
+class KeyFileError(DsageError, RuntimeError):
+    """A file of keys cannot be read or is open to others; the message gives the command that mends it."""
+
+
 class StartError(DsageError, RuntimeError):
     """The child did not start; the message quotes the end of its log."""
 
