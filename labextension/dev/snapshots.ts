@@ -1,6 +1,6 @@
 /** Made-up snapshots in every state, for the page beside this file and for looking at the view without a session. */
 
-import type { Block, Counts, Detail, Snapshot, Worker } from "../src/types";
+import type { Block, Counts, Detail, Engine, Snapshot, Worker } from "../src/types";
 
 let seed = 7;
 const random = (): number => (seed = (seed * 16807) % 2147483647) / 2147483647;
@@ -17,10 +17,31 @@ function lane(pace: number, failing: number, running: boolean): Block[] {
 }
 
 function workers(names: readonly string[], first: number, running: boolean, failing = 0.04): Worker[] {
-  return names.map((name, i) => ({ name, stage: "ready", pid: 4101 + i, job: running ? first + i : null, lane: running ? lane(3 + i, failing, running) : [] }));
+  return names.map((name, i) => ({ name, engine: name.slice(0, name.indexOf("/")), stage: "ready", pid: 4101 + i, job: running ? first + i : null, lane: running ? lane(3 + i, failing, running) : [] }));
 }
 
 const TEN = ["local/0", "local/1", ...Array.from({ length: 8 }, (_, i) => `atlas/${i}`)];
+
+/** An engine that is well: where it is comes from its name, its share of the batch from `divided`. */
+function engine(name: string, slots: number, change: Partial<Engine> = {}): Engine {
+  return { name, host: name === "local" ? "desk" : name.replace(/:.*/, ""), state: "open", slots, workers: slots, running: 0, finished: 0, failed: 0, note: "", cannot: [], ...change };
+}
+
+/** Give the jobs that ran to the engines that have not said how many they ran: running ones by slots, the rest a bit unevenly. */
+function divided(engines: readonly Engine[], counts: Counts): Engine[] {
+  const free = engines.filter(({ running, finished, state }) => state === "open" && !running && !finished);
+  const rest = (key: "running" | "finished" | "failed"): number => counts[key] - engines.reduce((sum, given) => sum + given[key], 0);
+  const [running, finished, failed] = [rest("running"), rest("finished"), rest("failed")];
+  const all = free.reduce((sum, { slots }) => sum + slots, 0);
+  let seen = 0;
+  return engines.map((given) => {
+    if (!free.includes(given)) return given;
+    const cut = (whole: number): number => Math.round((whole * (seen + given.slots)) / all) - Math.round((whole * seen) / all);
+    const part = { ...given, running: cut(running), finished: cut(finished), failed: cut(failed) };
+    seen += given.slots;
+    return part;
+  });
+}
 
 interface Wish {
   counts: Partial<Counts>;
@@ -54,10 +75,7 @@ function snapshot(wish: Wish): Snapshot {
       left: busy ? 18 : null,
       ...wish.batch,
     },
-    engines: wish.engines ?? [
-      { name: "local", slots: 2, failure: null },
-      { name: "ssh://atlas", slots: 8, failure: null },
-    ],
+    engines: divided(wish.engines ?? [engine("local", 2), engine("atlas", 8)], counts),
     workers: wish.workers ?? workers(TEN, counts.finished, busy, counts.failed ? 0.04 : 0),
     more_workers: wish.more ?? 0,
     grid: { jobs: total, per: wish.per ?? 1, cells: wish.cells },
@@ -83,16 +101,16 @@ const RUNNING: Wish = {
 export const SNAPSHOTS: Readonly<Record<string, Snapshot | null>> = {
   waiting: null,
   empty: snapshot({ counts: {}, cells: "", batch: { elapsed: 0 } }),
-  queued: snapshot({ counts: { queued: 100 }, cells: "Q100", batch: { elapsed: 1 }, workers: workers(["local/0", "local/1"], 0, false).map((w) => ({ ...w, stage: "starting" })), engines: [{ name: "local", slots: 2, failure: null }] }),
+  queued: snapshot({ counts: { queued: 100 }, cells: "Q100", batch: { elapsed: 1 }, workers: workers(["local/0", "local/1"], 0, false).map((w) => ({ ...w, stage: "starting" })), engines: [engine("local", 2, { workers: 0 })] }),
   running: snapshot({ counts: { finished: 7044, running: 10, queued: 2946 }, cells: "F7044R10Q2946" }),
   failed: snapshot(RUNNING),
   paused: snapshot({ ...RUNNING, counts: { finished: 7051, failed: 2, lost: 1, queued: 2946 }, cells: "F812X2F3306L1F2933Q2946", batch: { paused: true, limit: 2 } }),
-  finished: snapshot({ counts: { finished: 100 }, cells: "F100", engines: [{ name: "local", slots: 4, failure: null }], workers: TEN.slice(0, 4).map((_, i) => ({ name: `local/${i}`, stage: "ready", pid: 4101 + i, job: null, lane: lane(2.1, 0, false).map(([from, to, state]): Block => [from, to, state, 1]) })) }),
+  finished: snapshot({ counts: { finished: 100 }, cells: "F100", engines: [engine("local", 4)], workers: TEN.slice(0, 4).map((_, i) => ({ name: `local/${i}`, engine: "local", stage: "ready", pid: 4101 + i, job: null, lane: lane(2.1, 0, false).map(([from, to, state]): Block => [from, to, state, 1]) })) }),
   small: snapshot({
     counts: { finished: 9, failed: 1, lost: 1, running: 3, queued: 8, cancelled: 2 },
     cells: "F4X1F3L1F2R3C2Q8",
     batch: { rate: 0.21, left: 130 },
-    engines: [{ name: "local", slots: 3, failure: null }],
+    engines: [engine("local", 3)],
     workers: workers(["local/0", "local/1", "local/2"], 11, true),
     failures: { total: 2, rows: [{ job: 4, error: "ZeroDivisionError: division by zero", state: "failed" }, { job: 8, error: LOST, state: "lost" }] },
   }),
@@ -105,11 +123,32 @@ export const SNAPSHOTS: Readonly<Record<string, Snapshot | null>> = {
     batch: { name: "sweep", drawing: true, elapsed: 3723, left: 2340, rate: 165 },
     workers: workers(Array.from({ length: 24 }, (_, i) => `local/${i}`), 614_246, true),
     more: 8,
-    engines: [{ name: "local", slots: 32, failure: null }],
+    engines: [engine("local", 32)],
     failures: { total: 41, rows: Array.from({ length: 20 }, (_, i) => ({ job: i < 5 ? 120_304 + i : 341_200 + 15 * i, error: "LinAlgError: Matrix is singular to machine precision; its condition number is 3.1e+17, so that no digit of a solution would be right", state: "failed" as const })) },
   }),
   over: snapshot({ ...RUNNING, session: { alive: false, note: "The child was killed (die). Results that were read are still here; the other jobs ended as SessionLost." }, workers: [], batch: { ended: false } }),
-  noworkers: snapshot({ counts: { queued: 400 }, cells: "Q400", workers: [], batch: { elapsed: 12 }, engines: [{ name: "local", slots: 2, failure: "workers die at birth: ModuleNotFoundError: No module named 'numpy'. Install it for the workers and press Refresh." }] }),
+  noworkers: snapshot({ counts: { queued: 400 }, cells: "Q400", workers: [], batch: { elapsed: 12 }, engines: [engine("local", 2, { state: "failed", workers: 0, note: "workers die at birth: ModuleNotFoundError: No module named 'numpy'. Install it for the workers and press Refresh." })] }),
+  engines: snapshot({
+    counts: { finished: 7042, failed: 2, running: 15, queued: 2941 },
+    cells: "F812X2F6230R15Q2941",
+    failures: { total: 2, rows: THREE.rows.slice(0, 2) },
+    workers: workers(["local/0", "local/1", ...[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((i) => `hq2:12345/${i}`), "hq4:12345/3"], 7044, true),
+    engines: [
+      engine("local", 2),
+      engine("hq2:12345", 12),
+      engine("hq3:12345", 8, { state: "away", workers: 0, finished: 1408, note: "No answer for 14 s; its jobs were moved; dialling again." }),
+      engine("atlas:12345", 0, { state: "connecting" }),
+      engine("old:8002", 0, { state: "failed", host: "old.example", note: "It runs Python 3.11, this session 3.13: start its worker server with Python 3.13, then add it again." }),
+      engine("hq4:12345", 4, { state: "leaving", workers: 1, running: 1, finished: 311, note: "It was removed; its last job goes on to its end." }),
+    ],
+  }),
+  services: snapshot({
+    counts: { finished: 31, running: 2, queued: 27 },
+    cells: "F31R2Q27",
+    batch: { name: "series", rate: 0.4, left: 67 },
+    workers: workers(["hq2:12345/0", "hq2:12345/1"], 31, true, 0),
+    engines: [engine("hq2:12345", 2, { cannot: ["interrupt", "functions", "scale"] })],
+  }),
 };
 
 /** What a session would answer about a job. */

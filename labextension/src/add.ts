@@ -1,6 +1,7 @@
 /** "Add jobs…" and its form: an expression, sent with Enter; the answer shows in place. */
 
 import { attr, h, id, text, type Component } from "./dom";
+import { servicesOnly } from "./engines";
 import { button } from "./model";
 import type { App } from "./app";
 
@@ -17,7 +18,8 @@ export function addForm(app: App): Component {
     "aria-describedby": answers,
   });
   const send = h("button", { type: "submit", class: "dsage-button dsage-primary" }, "Add");
-  const hint = h("p", { class: "dsage-hint" }, "What the batch is drawn from: ", h("code", {}, "range(100, 200)"), ", or a list of ", h("code", {}, "(args, kwargs)"), ".");
+  const plain = h("span");
+  const hint = h("p", { class: "dsage-hint" }, "What the batch is drawn from: ", h("code", {}, "range(100, 200)"), ", or a list of ", h("code", {}, "(args, kwargs)"), ".", plain);
   const answer = h("p", { class: "dsage-answer", id: answers, role: "status" });
   const form = h(
     "form",
@@ -71,6 +73,7 @@ export function addForm(app: App): Component {
       attr(toggle, "aria-expanded", String(adding.open && b.enabled));
       attr(toggle, "title", b.hint);
       attr(form, "hidden", !adding.open || !b.enabled);
+      text(plain, servicesOnly(app.snapshot) && " Plain data only: numbers, text, bytes, lists, dicts, arrays.");
       text(answer, adding.text);
       attr(answer, "data-status", adding.status || null);
       attr(send, "aria-disabled", adding.status === "adding" ? "true" : null);

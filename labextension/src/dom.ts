@@ -1,6 +1,6 @@
 /** The few ways in which components touch the document: data becomes text nodes and attributes, never markup. */
 
-import type { State } from "./types";
+import type { EngineState, State } from "./types";
 
 /** A part of the view: made once, then told to look at the state again. */
 export interface Component {
@@ -46,17 +46,26 @@ export function id(word: string): string {
 }
 
 const SVG = "http://www.w3.org/2000/svg";
-const OUTLINES: Readonly<Record<State, string>> = {
+
+/** What has a shape: the states of jobs and of engines; what failed looks the same in both. */
+export type Sign = State | EngineState;
+
+const OUTLINES: Readonly<Record<Sign, string>> = {
   finished: "M2 0h6a2 2 0 0 1 2 2v6a2 2 0 0 1-2 2H2a2 2 0 0 1-2-2V2a2 2 0 0 1 2-2z",
   failed: "M0 10 5 .6 10 10z",
   running: "M5 1a4 4 0 0 1 0 8a4 4 0 0 1 0-8z",
   queued: "M2.2.75h5.6A1.45 1.45 0 0 1 9.25 2.2v5.6A1.45 1.45 0 0 1 7.8 9.25H2.2A1.45 1.45 0 0 1 .75 7.8V2.2A1.45 1.45 0 0 1 2.2.75z",
   cancelled: "M0 3.4h10v3.2H0z",
   lost: "M5 0 10 5 5 10 0 5z",
+  connecting: "M1 5h.01M5 5h.01M9 5h.01",
+  open: "M1 5.4 4 8.4 9.2 1.8",
+  away: "M5 1.2a3.8 3.8 0 0 1 0 7.6a3.8 3.8 0 0 1 0-7.6zM.6 9.4 9.4.6",
+  leaving: "M.8 5h8.2M5.6 1.6 9 5 5.6 8.4",
 };
+const STATES: readonly string[] = ["finished", "failed", "running", "queued", "cancelled", "lost"] satisfies State[];
 
 /** The shape of a state: with it colour never has to carry the meaning alone. */
-export function shape(state: State): SVGSVGElement {
+export function shape(state: Sign): SVGSVGElement {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 10 10");
   svg.setAttribute("aria-hidden", "true");
@@ -65,7 +74,7 @@ export function shape(state: State): SVGSVGElement {
   return svg;
 }
 
-export function reshape(svg: SVGSVGElement, state: State): void {
+export function reshape(svg: SVGSVGElement, state: Sign): void {
   if (svg.dataset.state === state) return;
   svg.dataset.state = state;
   svg.setAttribute("class", `dsage-shape dsage-${state}`);
@@ -73,7 +82,7 @@ export function reshape(svg: SVGSVGElement, state: State): void {
 }
 
 export function isState(word: string): word is State {
-  return word in OUTLINES;
+  return STATES.includes(word);
 }
 
 export interface Row<T> {
@@ -89,11 +98,13 @@ export class Rows<T> {
     private readonly parent: HTMLElement,
     private readonly key: (item: T) => string,
     private readonly make: (item: T) => Row<T>,
+    /** What stands before the rows: a table's head. */
+    private readonly first: Element | null = null,
   ) {}
 
   update(items: readonly T[]): void {
     const gone = new Set(this.rows.keys());
-    let at: Element | null = this.parent.firstElementChild;
+    let at = this.first ? this.first.nextElementSibling : this.parent.firstElementChild;
     for (const item of items) {
       const key = this.key(item);
       let row = this.rows.get(key);

@@ -1,9 +1,10 @@
 /** Name, badge, engines, and the buttons. Retry stands first, so that its coming and going moves no other button. */
 
 import { addForm } from "./add";
-import { attr, h, Rows, text, type Component } from "./dom";
+import { attr, h, reshape, Rows, shape, text, type Component } from "./dom";
+import { chipHint, chipText, shown } from "./engines";
 import { menu } from "./menu";
-import { badge, button, chipText, mood, type Action } from "./model";
+import { badge, button, mood, type Action } from "./model";
 import type { App } from "./app";
 import type { Engine } from "./types";
 
@@ -33,10 +34,11 @@ export function header(app: App): Component {
       attr(name, "title", s?.batch.name ?? null);
       text(sign, badge(s));
       attr(sign, "data-mood", mood(s));
-      engines.update(s?.engines.slice(0, CHIPS) ?? []);
+      engines.update(shown(s?.engines ?? [], CHIPS));
       const left = (s?.engines.length ?? 0) - CHIPS;
       const said = [...(left > 0 ? [`+ ${left} more`] : []), ...(s?.batch.limit != null ? [`limit ${s.batch.limit}`] : [])];
       text(limit, said.join(" · "));
+      attr(limit, "title", left > 0 ? "All engines are in the tab Workers" : null);
       for (const part of [...buttons, add, more]) part.update();
     },
   };
@@ -47,13 +49,16 @@ function nodes(...all: readonly (HTMLElement | undefined)[]): HTMLElement[] {
 }
 
 function chip(engine: Engine): { el: HTMLElement; update(item: Engine): void } {
-  const el = h("span", { class: "dsage-chip" }, engine.name);
+  const sign = shape(engine.state);
+  const said = h("span");
+  const el = h("span", { class: "dsage-chip" }, sign, said);
   return {
     el,
     update(item) {
-      text(el, item.failure ? `${chipText(item)} !` : chipText(item));
-      attr(el, "data-trouble", item.failure !== null);
-      attr(el, "title", item.failure ?? `${item.name}: ${item.slots} jobs at once`);
+      reshape(sign, item.state);
+      text(said, chipText(item));
+      attr(el, "data-state", item.state);
+      attr(el, "title", chipHint(item));
     },
   };
 }

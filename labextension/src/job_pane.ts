@@ -1,6 +1,7 @@
 /** One job: where it stands, its arguments, output and traceback; steps to its neighbours; Retry or Cancel for it alone. */
 
 import { attr, h, isState, reshape, shape, text, type Component } from "./dom";
+import { whyNotCancel } from "./engines";
 import { stateInGrid } from "./jobs";
 import { traceback } from "./traceback";
 import { duration, number } from "./words";
@@ -22,8 +23,8 @@ export function jobPane(app: App): Component {
   const bar = h("div", { class: "dsage-job-bar" }, h("label", {}, "Job ", field), step(-1, "Previous job", "‹"), step(1, "Next job", "›"), state, facts, act);
   const args = part("Arguments");
   const output = part("Output");
-  const why = traceback();
-  const whyPart = h("div", { class: "dsage-part" }, h("h5", {}, "Traceback"), why.el);
+  const raisedAt = traceback();
+  const whyPart = h("div", { class: "dsage-part" }, h("h5", {}, "Traceback"), raisedAt.el);
   let shown: number | null = null;
 
   function go(said: string): void {
@@ -59,12 +60,14 @@ export function jobPane(app: App): Component {
       const can = at !== null && at !== "finished" && at !== "cancelled";
       text(act, doing() === "retry" ? "Retry" : "Cancel");
       attr(act, "hidden", !can);
-      attr(act, "aria-disabled", alive && !app.isPending(`${doing()} ${job}`) ? null : "true");
+      const why = at === "running" ? whyNotCancel(app.snapshot, detail?.worker ?? null) : "";
+      attr(act, "aria-disabled", alive && !why && !app.isPending(`${doing()} ${job}`) ? null : "true");
+      attr(act, "title", why || null);
       text(facts, factsOf(detail));
       args.show(detail?.args, at === "queued" ? "shown once it runs" : "not told");
       const raised = detail?.traceback ?? detail?.error;
       attr(whyPart, "hidden", !raised);
-      if (raised) why.show(raised);
+      if (raised) raisedAt.show(raised);
       output.show(detail?.output, detail ? "printed nothing" : "…");
     },
   };

@@ -1,7 +1,8 @@
 /** What the view says of a snapshot: every word, fraction and "may it be pressed". Pure; the components only show it. */
 
 import { clock, duration, jobs, number, pace, spoken } from "./words";
-import type { Batch, Engine, Snapshot, State } from "./types";
+import { reasons, servicesOnly, troubled, uninterruptible } from "./engines";
+import type { Batch, Snapshot, State } from "./types";
 
 /** In the order in which they are shown; the first three always are, the others when there are some. */
 export const STATES: readonly State[] = ["finished", "running", "queued", "failed", "lost", "cancelled"];
@@ -22,10 +23,6 @@ export function badge(s: Snapshot | null): string {
   if (!s) return "";
   if (!s.session.alive) return "session over";
   return s.batch.paused && !s.batch.ended ? "paused" : "";
-}
-
-export function chipText(engine: Engine): string {
-  return `${engine.name} × ${number(engine.slots)}`;
 }
 
 /** Seconds in all: short ones as one job's time, so that a quick batch is not "0:00". */
@@ -72,6 +69,7 @@ export function summary(s: Snapshot | null): string {
   else if (at === "paused") parts.push("paused");
   else if (at === "over") parts.push("the session is over");
   else if (s.batch.ended) parts.push(`ended after ${spoken(elapsed)}`);
+  if (s.session.alive) parts.push(...troubled(s));
   return parts.join(", ");
 }
 
@@ -111,8 +109,8 @@ export function trouble(s: Snapshot | null): string {
   if (!s.session.alive) return s.session.note || "The session is over.";
   if (s.workers.length) return "";
   if (s.session.note) return s.session.note;
-  const reasons = s.engines.flatMap((engine) => (engine.failure ? [`${engine.name}: ${engine.failure}`] : []));
-  if (reasons.length) return `No workers. ${reasons.join(" ")}`;
+  const why = reasons(s.engines);
+  if (why) return `No workers. ${why}`;
   return s.engines.length ? "No workers yet: they are being started." : "No workers: the session has no engine.";
 }
 
@@ -133,6 +131,7 @@ export function button(action: Action, s: Snapshot | null, pending: boolean): Bu
   const waiting = (c?.queued ?? 0) + (c?.running ?? 0) > 0 || (s?.batch.drawing ?? false);
   const failures = (c?.failed ?? 0) + (c?.lost ?? 0);
   const paused = s?.batch.paused ?? false;
+  const stubborn = uninterruptible(s);
   const say = (label: string, doing: string, enabled: boolean, hint: string, shown = true): Button => ({
     label: pending && shown && alive ? doing : label,
     enabled: alive && enabled && !pending,
@@ -148,9 +147,9 @@ export function button(action: Action, s: Snapshot | null, pending: boolean): Bu
     case "retry":
       return say(`Retry ${number(failures)} failed`, "Retrying…", true, "Queue each failed or lost job again", failures > 0);
     case "add":
-      return say("Add jobs…", "Add jobs…", true, "Add more jobs to this batch");
+      return say("Add jobs…", "Add jobs…", true, servicesOnly(s) ? `Add more jobs to this batch: plain data, since ${servicesOnly(s)} only calls services` : "Add more jobs to this batch");
     case "cancel":
-      return say("Cancel", "Cancelling…", waiting, "Cancel what is queued and interrupt what runs", waiting || pending || !s);
+      return say("Cancel", "Cancelling…", waiting, stubborn ? `Queued jobs are cancelled; running ones go on to their end, since ${stubborn} cannot interrupt them` : "Cancel what is queued and interrupt what runs", waiting || pending || !s);
     case "refresh":
       return say("Refresh workers", "Refreshing…", true, "Replace dead workers, restart idle ones so that edited modules are read anew");
     case "die":
@@ -169,7 +168,7 @@ export function settled(key: string, before: Snapshot | null, now: Snapshot): bo
     case "resume":
       return !paused;
     case "cancel":
-      return job === undefined ? counts.queued + counts.running === 0 && !drawing : false;
+      return job === undefined ? counts.queued + (uninterruptible(now) ? 0 : counts.running) === 0 && !drawing : false;
     case "retry": {
       if (job !== undefined) return !now.failures.rows.some((row) => row.job === Number(job));
       const were = before ? before.batch.counts.failed + before.batch.counts.lost : 0;

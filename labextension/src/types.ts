@@ -13,16 +13,33 @@ export type Block = readonly [start: number, stop: number, state: string, jobs: 
 
 export interface Worker {
   readonly name: string;
+  /** The name of its engine. */
+  readonly engine: string;
   readonly stage: string;
   readonly pid: number;
   readonly job: number | null;
   readonly lane: readonly Block[];
 }
 
+export type EngineState = "connecting" | "open" | "away" | "failed" | "leaving";
+
+/** What an engine may be unable to do: end a running job; run functions (it only calls services); change its size. */
+export type Lack = "interrupt" | "functions" | "scale";
+
 export interface Engine {
   readonly name: string;
+  readonly host: string;
+  readonly state: EngineState;
   readonly slots: number;
-  readonly failure: string | null;
+  /** Workers that are up. */
+  readonly workers: number;
+  /** Jobs of this batch on this engine. */
+  readonly running: number;
+  readonly finished: number;
+  readonly failed: number;
+  /** One sentence for people; "" if there is nothing to say. */
+  readonly note: string;
+  readonly cannot: readonly Lack[];
 }
 
 export interface Failure {

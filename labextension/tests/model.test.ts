@@ -26,6 +26,8 @@ test("each state of a batch has its mood and its line", () => {
     million: "running: 1:02:03 · about 39:00 left · 165 jobs/s",
     over: "over: stopped after 0:42",
     noworkers: "queued: 0:12 · waiting for a worker",
+    engines: "running: 0:42 · about 0:18 left · 1,240 jobs/s",
+    services: "running: 0:42 · about 1:07 left · 24 jobs/min",
   });
 });
 
@@ -41,6 +43,7 @@ test("the bar's shares are of all jobs, and 100 % only when all have ended", () 
 test("ears are told the same as eyes", () => {
   assert.equal(summary(known("failed")), "hist: 7,041 of 10,000 jobs finished, 2 failed, 1 lost, about 18 seconds left");
   assert.equal(summary(known("over")), "hist: 7,041 of 10,000 jobs finished, 2 failed, 1 lost, the session is over");
+  assert.match(summary(known("engines")), /left, hq3:12345 is away, old:8002 has failed$/);
 });
 
 test("the grid says what a cell stands for", () => {
