@@ -53,6 +53,7 @@ VIEWS = {
     "failed": "state=failed",
     "cancelled": "state=cancelled",
     "million": "state=million",
+    "engines": "state=engines",
 }
 """Picture -> what the page of labextension/dev is asked for."""
 
@@ -134,6 +135,10 @@ def take_view(page: Page, name: str) -> None:
         view.locator(".dsage-panels").evaluate("el => { el.style.height = '330px'; }")  # what its handle does
         view.locator(".dsage-failures button[aria-expanded]").first.click()
         expect(view.locator("pre").first).to_contain_text("Traceback")
+        page.evaluate("document.activeElement?.blur()")
+    if name == "engines":
+        view.locator(".dsage-panels").evaluate("el => { el.style.height = '330px'; }")
+        view.get_by_role("tab", name="Workers").click()
         page.evaluate("document.activeElement?.blur()")
     page.mouse.move(0, 0)
     page.wait_for_timeout(400)
