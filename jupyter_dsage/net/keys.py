@@ -103,7 +103,7 @@ class Keys:
         path = self.folder / f"{name}.key"
         text = key_file.read(path)
         if text is None:
-            public, secret = zmq.curve_keypair()
+            public, secret = _new_pair()
             head = f"# The key pair of this user's {name}. Whoever has the second one is this user: never show it.\n"
             key_file.write_new(path, f"{head}{key_text(public)}\n{key_text(secret)}\n")
             text = key_file.read(path)
@@ -227,6 +227,14 @@ class Keys:
         if sentence not in self._reported:
             self._reported.add(sentence)
             self._report(sentence)
+
+
+def _new_pair() -> tuple[bytes, bytes]:
+    """Return a new key pair whose public key can stand on a command line: no dash in front."""
+    while True:
+        public, secret = zmq.curve_keypair()
+        if not key_text(public).startswith("-"):
+            return public, secret
 
 
 def _default_folder() -> Path:
