@@ -29,6 +29,8 @@ LEASES_IN_FLIGHT = 2
 """Leases at one worker: the second is there when the first ends, which hides the round trip (about 0.5 ms)."""
 DEPTH_SECONDS = 0.1
 """A worker whose lease is expected to take longer gets no second one: 0.5 ms of 100 ms is not worth a wait."""
+DEPTH_LATENCIES = 4
+"""... unless it is far away: then up to this many round trips of work may stand before the second lease."""
 PATIENCE_SECONDS = 0.05
 """A lease older than this (and than PATIENCE_FACTOR times its estimate) is handed back when others idle."""
 PATIENCE_FACTOR = 3.0
@@ -79,7 +81,7 @@ OWNER_CHECK_SECONDS = 1.0
 """How often the child looks whether the process that owns it still lives."""
 
 # --- wire --------------------------------------------------------------------------------------------------
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of the messages; peers of different versions refuse each other."""
 MAX_HEADER_BYTES = 16_000_000
 """A message's first frame: a million failed jobs in one report stay below it."""
@@ -89,6 +91,42 @@ MAX_FRAME_BYTES = 8_000_000_000
 """One payload between processes of one host; checked by the sender too."""
 MAX_JOBS = 2**53
 """Job numbers stay below this: they are exact in JavaScript as well."""
+
+# --- worker servers (net/talk.py, child/engines/dsage.py, worker/server.py) --------------------------------
+LAST_WORD_MS = 1000
+"""How long a child that leaves waits at most until the server has its word of it."""
+BACKLOG = 1024
+"""Connections that may wait to be taken: strangers who come in crowds are not to keep others waiting."""
+BULK_BYTES = 65_536
+"""Frames above this go over TLS: CURVE moves 10-40 MB/s with the pyzmq wheels, and holds up heartbeats meanwhile."""
+LATENCY_STEP = 0.25
+"""A change of the latency by this part is told to the scheduler; leases need not follow every beat."""
+BEAT_SECONDS = 1.0
+"""How often a child says that it is there, and measures how long a message takes."""
+REDIAL_SECONDS = 5.0
+"""A server silent this long is dialled anew: a fresh connection is up sooner than TCP tries again."""
+AWAY_SECONDS = 10.0
+"""A server silent this long is away: its jobs run elsewhere (P5)."""
+DIAL_SECONDS = 5.0
+"""A dialled connection must be admitted within this time, else it is dialled anew."""
+DIAL_BACKOFF_SECONDS = 0.2
+"""Wait before dialling anew; doubles up to REDIAL_SECONDS."""
+UNREACHABLE_SECONDS = 20.0
+"""A server that was never reached for this long has failed; jobs that only it could run end with the reason."""
+LINGER_SECONDS = 600.0
+"""A server whose link is down keeps workers and outcomes this long (`?linger=`)."""
+MAX_CALLER_BYTES = 256_000_000
+"""What a caller may have waiting at a server: whom one does not trust with a shell is not to fill its memory."""
+MAX_ROOMS = 64
+"""Children that a server has at once, whoever they are."""
+MAX_CALLER_ROOMS = 4
+"""... and those of one caller."""
+MESSAGES_AT_A_TIME = 1000
+"""Messages a server reads before its workers get their turn: no child is to keep it from the others."""
+BANNED_KEPT = 10_000
+"""Connections that sent nonsense and are remembered; zmq cannot close a single one."""
+MAX_INLINE_BYTES = 20_000_000
+"""One message between hosts outside the bulk connection, its header included."""
 
 # --- the view (child/view.py) ------------------------------------------------------------------------------
 VIEWS_A_SECOND = 5
@@ -113,3 +151,15 @@ ERRORS_KEPT = 1000
 """Errors in words kept for one batch."""
 EVALUATE_SECONDS = 30.0
 """An expression typed into *Add jobs* may take this long."""
+
+# --- bulk connections (net/bulk.py, net/bulk_door.py) --------------------------------------------------------
+BULK_CONNECT_SECONDS = 5.0
+"""Dialling another host's bulk port, TLS handshake included; 0.3 s of delay and some loss take 2."""
+BULK_HANDSHAKE_SECONDS = 3.0
+"""Who has not shown a pinned certificate within this time is dropped."""
+BULK_PENDING = 256
+"""Connections that have shown nothing yet; beyond it the oldest is dropped. A descriptor and 50 KB each."""
+BULK_SILENCE_SECONDS = 10
+"""A bulk connection whose other end acknowledges nothing for so long is gone (P5)."""
+BULK_SLICE_BYTES = 262_144
+"""One call of the TLS library. Measured: 500-600 MB/s from 64 KB to 1 MB, half of it with 4 MB."""

@@ -22,9 +22,10 @@ NETWORK_TESTS = Path(__file__).parent / "network"
 
 
 def pytest_configure() -> None:
-    """Give the run's sessions a runtime folder of its own (short, for sockets), so that runs do not meet."""
+    """Give the run folders of its own for sockets (short) and for Jupyter's data, keys among them: runs do not meet."""
     folder = tempfile.mkdtemp(prefix="dt-")
     os.environ["XDG_RUNTIME_DIR"] = folder
+    os.environ["JUPYTER_DATA_DIR"] = os.path.join(folder, "jupyter")  # noqa: PTH118
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 

@@ -11,9 +11,10 @@ import sys
 
 import msgspec
 
+from jupyter_dsage.child import engines
 from jupyter_dsage.child.loop import Child
 from jupyter_dsage.net.zmq_transport import ZmqNetwork
-from jupyter_dsage.wire.messages import ChildSetup
+from jupyter_dsage.wire.setup import ChildSetup
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(asctime)s dsage %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     setup = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildSetup)
-    child = Child(setup, ZmqNetwork(), sys.stdin)
+    child = Child(setup, ZmqNetwork(), sys.stdin, engines.make)
     print("ready", flush=True)  # noqa: T201  (the client waits for this word)
     child.run()
 

@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from jupyter_dsage.core.events import Event
     from jupyter_dsage.core.scheduler import Scheduler
     from jupyter_dsage.wire.codec import Frame
+    from jupyter_dsage.wire.setup import Runs
 
 
 def from_client(message: m.Message, frames: list[Frame], scheduler: Scheduler, payloads: Payloads) -> Event | None:
     """Return the event a client's message stands for, or None if it only brought a payload."""
     match message:
-        case m.Function():
-            if bool(frames) == (message.service is not None):
-                raise ProtocolError("A function is either a payload or a service's name.")
+        case m.Function() | m.Service():
             payloads.learn(message, frames)
             return None
         case m.OpenBatch():
@@ -44,7 +43,8 @@ def _about_batch(message: m.Message, frames: list[Frame], scheduler: Scheduler, 
             if not payloads.knows(message.function):
                 raise ProtocolError(f"The function {message.function} was not sent.")
             segment = payloads.add_segment(frames[0])
-            return e.JobsAdded(message.batch, segment, message.function, message.count)
+            service = payloads.service_of(message.function)
+            return e.JobsAdded(message.batch, segment, message.function, message.count, service)
         case m.SkipJobs():
             return e.JobsSkipped(message.batch, message.count)
         case m.Cancel():
@@ -66,13 +66,13 @@ def check_batch(batch: int | None, scheduler: Scheduler) -> None:
         raise ProtocolError(f"There is no batch {batch}.")
 
 
-def _checked(runs: m.Runs) -> m.Runs:
+def _checked(runs: Runs) -> Runs:
     if any(first >= stop for first, stop in runs):
         raise ProtocolError("A run of jobs ends before it begins.")
     return runs
 
 
-def from_worker(worker: int, message: m.Report) -> Event:
+def from_report(worker: int, message: m.Report) -> Event:
     """Return the event of a worker's report; raises ProtocolError for one that cannot be true."""
     inside = all(message.first <= job < message.stop for job in message.failed)
     rising = all(a < b for a, b in zip(message.failed, message.failed[1:], strict=False))
@@ -83,9 +83,11 @@ def from_worker(worker: int, message: m.Report) -> Event:
     )
 
 
-def from_supervisor(message: m.Message) -> Event | None:
-    """Return the event a supervisor's message stands for; its greeting is none."""
+def from_host(message: m.Message) -> Event | None:
+    """Return the event that news of a worker stand for; a supervisor's greeting is none."""
     match message:
+        case m.WorkerHello():
+            return e.WorkerJoined(message.worker)
         case m.Recalled():
             return e.LeaseRecalled(message.worker, message.lease, message.start)
         case m.WorkerGone():

@@ -1,12 +1,7 @@
-"""The child's loop: waits for messages and deadlines, asks the scheduler, performs. One thread.
-
-A dead worker's obituary waits `OBITUARY_SECONDS`, while its last messages are read: what it told before it died
-counts.
-"""
+"""The child's loop: waits for messages and deadlines, asks the scheduler, performs. One thread."""
 
 from __future__ import annotations
 
-import collections
 import importlib.metadata
 import logging
 import os
@@ -19,20 +14,27 @@ import psutil
 
 from jupyter_dsage import settings
 from jupyter_dsage.child import intake
-from jupyter_dsage.child.engines.local import LocalEngine
+from jupyter_dsage.child.engines.engine import Reported
 from jupyter_dsage.child.payloads import Payloads
-from jupyter_dsage.child.perform import Performer, tell
+from jupyter_dsage.child.perform import Performer
+from jupyter_dsage.child.stories import tell, trouble
 from jupyter_dsage.child.view import Views
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.scheduler import Scheduler
-from jupyter_dsage.errors import PeerGoneError, ProtocolError
+from jupyter_dsage.errors import DsageError, EngineError, PeerGoneError, ProtocolError
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_dsage.child.engines.engine import Engine
     from jupyter_dsage.core.events import Event
-    from jupyter_dsage.net.transport import FileLike, Network, Peer, Source
+    from jupyter_dsage.net.transport import FileLike, Network, Peer, Poller, Source
     from jupyter_dsage.wire.codec import Frame
+    from jupyter_dsage.wire.setup import ChildSetup, EngineSetup
+
+    MakeEngine = Callable[[EngineSetup, m.SupervisorSetup, Network, Poller], Engine]
 
 log = logging.getLogger(__name__)
 
@@ -40,25 +42,24 @@ log = logging.getLogger(__name__)
 class Child:
     """One session's background process."""
 
-    def __init__(self, setup: m.ChildSetup, network: Network, lifeline: FileLike) -> None:
+    def __init__(self, setup: ChildSetup, network: Network, lifeline: FileLike, make_engine: MakeEngine) -> None:
         self._setup = setup
         self._network = network
         self._lifeline = lifeline
+        self._make_engine = make_engine
         self._clients = network.listen(f"ipc://{setup.folder}/client.sock")
-        self._workers = network.listen(f"ipc://{setup.folder}/worker.sock")
         self._poller = network.poller()
-        for source in (self._clients, self._workers, lifeline):
+        for source in (self._clients, lifeline):
             self._poller.watch(source)
         self._scheduler = Scheduler()
         self._payloads = Payloads()
-        self._engines: dict[str, LocalEngine] = {}
-        self._views = Views(self._scheduler, setup.session)
+        self._engines: dict[str, Engine] = {}
+        self._removed: list[Engine] = []
+        """Engines that were let go of, and may still be ending."""
+        self._views = Views(self._scheduler, setup.session, self._engines)
         self._performer = Performer(
-            self._scheduler, self._payloads, self._engines, self._clients, self._workers, self._views, self._watch
+            self._scheduler, self._payloads, self._engines, self._clients, self._views, self._close_engine
         )
-        self._names: dict[Peer, int] = {}
-        """Worker peers -> worker numbers."""
-        self._obituaries: collections.deque[tuple[float, e.WorkerLost]] = collections.deque()
         self._leaving = ""
         self._next_owner_check = 0.0
         self._owner = _process(setup.owner, setup.owner_started)
@@ -77,70 +78,67 @@ class Child:
         finally:
             self._clean_up()
 
-    def _open_engine(self, engine: m.EngineSetup) -> None:
-        setup = m.SupervisorSetup(self._workers.address, self._setup.folder, self._setup.cwd, self._setup.path)
-        self._engines[engine.name] = LocalEngine(engine.name, setup)
-        self._watch(self._engines[engine.name])
-        log.info("engine %s: %d slots%s", engine.name, engine.slots, f" ({engine.note})" if engine.note else "")
-        self._handle(e.EngineOpened(engine.name, engine.slots))
-
-    def _watch(self, engine: LocalEngine) -> None:
-        self._poller.watch(engine.link)
-
     def _step(self) -> None:
         ready = self._poller.wait(self._timeout())
-        if self._workers in ready:
-            self._read_workers()
+        now = time.monotonic()
         for engine in list(self._engines.values()):
-            if engine.link in ready:
-                self._read_supervisor(engine)
+            for news in engine.read(ready, now):
+                self._hear(engine, news)
         if self._clients in ready:
             self._read_clients()
         self._read_lifeline(ready)
         now = time.monotonic()
-        while self._obituaries and self._obituaries[0][0] <= now:
-            self._bury(self._obituaries.popleft()[1])
         deadline = self._scheduler.next_deadline()
         if deadline is not None and deadline <= now:
             self._handle(e.TimePassed())
         self._performer.send_views(now)
 
     def _timeout(self) -> float:
-        now = time.monotonic()
         times = [self._next_owner_check]
-        if self._obituaries:
-            times.append(self._obituaries[0][0])
-        deadline = self._scheduler.next_deadline()
-        times += [due for due in (deadline, self._views.next_due()) if due is not None]
-        return max(0.0, min(times) - now)
+        dues = [engine.next_due() for engine in self._engines.values()]
+        dues += [self._scheduler.next_deadline(), self._views.next_due()]
+        times += [due for due in dues if due is not None]
+        return max(0.0, min(times) - time.monotonic())
 
     def _handle(self, event: Event) -> None:
         self._performer.perform(self._scheduler.handle(event, time.monotonic()))
         self._views.changed()
 
-    # --- workers -------------------------------------------------------------------------------------------
+    # --- engines -------------------------------------------------------------------------------------------
 
-    def _read_workers(self) -> None:
-        while (got := self._workers.receive()) is not None:
-            peer, frames = got
+    def _open_engine(self, setup: EngineSetup) -> None:
+        host = m.SupervisorSetup("", self._setup.folder, self._setup.cwd, self._setup.path)
+        engine = self._make_engine(setup, host, self._network, self._poller)
+        self._engines[engine.name] = engine
+        log.info("engine %s: %d slots%s", engine.name, setup.slots, f" ({setup.note})" if setup.note else "")
+        for event in engine.open():
+            self._handle(event)
+
+    def _close_engine(self, name: str) -> None:
+        engine = self._engines.pop(name)
+        engine.leave()
+        self._removed.append(engine)
+        log.info("engine %s: removed", name)
+
+    def _hear(self, engine: Engine, news: Event | Reported) -> None:
+        if isinstance(news, Reported):
             try:
-                self._from_worker(peer, *codec.from_worker(frames))
+                self._report(news.worker, news.report, news.frames)
             except ProtocolError as error:
-                log.warning("a worker's message was dropped: %s", error)
-
-    def _from_worker(self, peer: Peer, message: m.Message, frames: list[Frame]) -> None:
-        if isinstance(message, m.WorkerHello):
-            self._names[peer] = message.worker
-            self._performer.workers[message.worker] = (peer, message.pid)
-            self._views.joined(message.worker, message.pid)
-            self._handle(e.WorkerJoined(message.worker))
-        elif isinstance(message, m.Report):
-            if peer not in self._names:
-                raise ProtocolError("A report came from a worker that has not joined.")
-            self._report(self._names[peer], message, frames)
+                log.warning("a report of engine %s was dropped: %s", engine.name, error)
+            return
+        if isinstance(news, e.WorkerLost):
+            if isinstance(news.story, m.Story) and news.story.ending != "exit code 0":
+                log.warning("%s", tell(news.story))
+            self._views.lost(news.worker)
+        elif isinstance(news, e.EngineFailed):
+            log.error("engine %s: %s", engine.name, trouble(news.story))
+        elif isinstance(news, (e.EngineAway, e.EngineBack, e.EngineOpened)):
+            log.info("engine %s: %s %s", engine.name, type(news).__name__, engine.note)
+        self._handle(news)
 
     def _report(self, worker: int, message: m.Report, frames: list[Frame]) -> None:
-        event = intake.from_worker(worker, message)
+        event = intake.from_report(worker, message)
         lease = self._scheduler.leases.get(message.lease)
         if lease is not None and lease.worker == worker:
             self._views.reported(worker, lease.batch, message, time.monotonic())
@@ -150,41 +148,6 @@ class Child:
         known = self._scheduler.pool.workers.get(worker)
         if known is not None and not known.leases:
             self._views.idle(worker)
-
-    # --- supervisors ---------------------------------------------------------------------------------------
-
-    def _read_supervisor(self, engine: LocalEngine) -> None:
-        try:
-            while (message := engine.receive()) is not None:
-                event = intake.from_supervisor(message)
-                if isinstance(event, e.WorkerLost):
-                    self._obituaries.append((time.monotonic() + settings.OBITUARY_SECONDS, event))
-                elif event is not None:
-                    self._handle(event)
-        except (PeerGoneError, ProtocolError) as error:
-            self._supervisor_gone(engine, error)
-
-    def _supervisor_gone(self, engine: LocalEngine, error: Exception) -> None:
-        """Take every worker of a dead supervisor for lost: they die with it.
-
-        The scheduler orders others in their place, and the first such order starts another supervisor.
-        """
-        self._poller.unwatch(engine.link)
-        engine.leave()
-        ending = engine.ending()
-        log.error("engine %s: its supervisor ended with %s (%s)", engine.name, ending, error)
-        story = m.Story(0, os.uname().nodename, 0, f"the end of its supervisor ({ending})", 0.0, 0, "")
-        for worker in [w.number for w in self._scheduler.pool.workers.values() if w.engine == engine.name]:
-            self._bury(e.WorkerLost(worker, None, None, story))
-
-    def _bury(self, event: e.WorkerLost) -> None:
-        if isinstance(event.story, m.Story) and event.story.ending != "exit code 0":
-            log.warning("%s", tell(event.story))
-        self._views.lost(event.worker)
-        peer, _ = self._performer.workers.pop(event.worker, (None, 0))
-        if peer is not None:
-            self._names.pop(peer, None)
-        self._handle(event)
 
     # --- clients -------------------------------------------------------------------------------------------
 
@@ -206,6 +169,13 @@ class Child:
         if isinstance(message, m.Die):
             self._leaving = "die: the session ends, with its workers"
             return
+        if isinstance(message, (m.AddEngine, m.RemoveEngine, m.ScaleEngine)):
+            try:
+                answer = m.Answer(message.ask, self._about_engine(message))
+            except DsageError as error:
+                answer = m.Answer(message.ask, str(error), failed=True)
+            self._answer(peer, answer)
+            return
         if isinstance(message, (m.Watch, m.Expect)):
             intake.check_batch(message.batch, self._scheduler)
             if isinstance(message, m.Watch):
@@ -223,6 +193,23 @@ class Child:
             text = f"refresh: {count} workers are being replaced, busy ones when their jobs are done"
             log.info("%s", text)
             self._answer(peer, m.Answer(message.ask, text))
+
+    def _about_engine(self, message: m.AddEngine | m.RemoveEngine | m.ScaleEngine) -> str:
+        """Add, remove or scale an engine; return what was done, in one sentence."""
+        name = message.engine.name if isinstance(message, m.AddEngine) else message.engine
+        if (name in self._engines) == isinstance(message, m.AddEngine):
+            raise EngineError(f"The engine {name!r} is {'there already' if name in self._engines else 'not there'}.")
+        match message:
+            case m.AddEngine():
+                self._open_engine(message.engine)
+                return f"The engine {name} was added."
+            case m.RemoveEngine():
+                self._handle(e.RemovalAsked(name, message.now))
+                return f"The engine {name} goes {'now' if message.now else 'when its running jobs have ended'}."
+            case m.ScaleEngine():
+                for event in self._engines[name].scale(message.slots):
+                    self._handle(event)
+                return f"The engine {name} is to run {message.slots} jobs at once."
 
     def _greet(self, peer: Peer, hello: m.Hello) -> None:
         package = importlib.metadata.version("jupyter_dsage")
@@ -259,15 +246,12 @@ class Child:
     def _clean_up(self) -> None:
         log.info("%s", self._leaving or "leaving")
         for engine in self._engines.values():
-            if not engine.gone:
-                self._poller.unwatch(engine.link)
-                engine.leave()
+            engine.leave()
         deadline = time.monotonic() + settings.DIE_SECONDS - 0.5
-        for engine in self._engines.values():
+        for engine in (*self._engines.values(), *self._removed):
             engine.wait_gone(max(0.0, deadline - time.monotonic()))
-        for listener in (self._clients, self._workers):
-            self._poller.unwatch(listener)
-            listener.close()
+        self._poller.unwatch(self._clients)
+        self._clients.close()
         self._poller.close()
         self._network.close()
         shutil.rmtree(self._setup.folder, ignore_errors=True)

@@ -6,6 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from jupyter_dsage.child.stories import tale, tell, trouble
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.errors import PeerGoneError
 from jupyter_dsage.wire import codec
@@ -14,7 +15,7 @@ from jupyter_dsage.wire import messages as m
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from jupyter_dsage.child.engines.local import LocalEngine
+    from jupyter_dsage.child.engines.engine import Engine
     from jupyter_dsage.child.payloads import Payloads
     from jupyter_dsage.child.view import Views
     from jupyter_dsage.core.commands import Command
@@ -22,33 +23,31 @@ if TYPE_CHECKING:
     from jupyter_dsage.net.transport import Listener, Peer
     from jupyter_dsage.wire.codec import Frame
 
+    EngineCommand = c.StartWorker | c.StopWorker | c.KillWorker | c.RecallLease | c.EndJob | c.ReopenEngine
+
 log = logging.getLogger(__name__)
 
 
 class Performer:
-    """Knows which peer each worker is and who the clients are."""
+    """Knows the engines and who the clients are."""
 
     def __init__(
         self,
         scheduler: Scheduler,
         payloads: Payloads,
-        engines: dict[str, LocalEngine],
+        engines: dict[str, Engine],
         to_clients: Listener,
-        to_workers: Listener,
         views: Views,
-        opened: Callable[[LocalEngine], None],
+        close: Callable[[str], None],
     ) -> None:
-        self._opened = opened
-        """Told of an engine whose supervisor had died and was started anew."""
-        self._views = views
         self._scheduler = scheduler
         self._payloads = payloads
         self._engines = engines
         self._to_clients = to_clients
-        self._to_workers = to_workers
+        self._views = views
+        self._close = close
+        """Lets go of an engine that was removed."""
         self.clients: set[Peer] = set()
-        self.workers: dict[int, tuple[Peer, int]] = {}
-        """Worker -> (peer, pid)."""
         self.report: tuple[int, m.Report, list[Frame]] | None = None
         """The worker's report that is being handled: `TellOutcomes` passes its payload on."""
 
@@ -63,52 +62,42 @@ class Performer:
     def _one(self, command: Command) -> None:
         match command:
             case c.SendLease():
-                self._send_lease(command)
+                self._views.leased(command.worker, time.monotonic())
+                self._engines[self._scheduler.pool.workers[command.worker].engine].grant(command, self._payloads)
             case c.TellOutcomes():
                 self._tell_outcomes(command)
             case c.TellLost():
-                self._views.failed(command.batch, command.runs, tell(command.story))
-                self.tell_clients(m.Lost(command.batch, command.runs, command.story, command.attempts))
+                story = tale(command.story)
+                self._views.failed(command.batch, command.runs, tell(story))
+                self.tell_clients(m.Lost(command.batch, command.runs, story, command.attempts))
             case c.TellCancelled():
                 self.tell_clients(m.Cancelled(command.batch, command.runs))
             case c.TellPool():
                 self.tell_clients(self.pool())
             case c.DropSegment():
                 self._payloads.drop(command.segment)
+                for engine in self._engines.values():
+                    engine.forget(command.segment)
+            case c.CloseEngine():
+                self._close(command.engine)
+            case _:
+                self._have_engine(command)
+
+    def _have_engine(self, command: EngineCommand) -> None:
+        engine = self._engines[command.engine]
+        match command:
             case c.StartWorker():
-                self._start(command)
+                engine.start(command.worker)
             case c.StopWorker():
-                self._to_worker(command.worker, m.Leave())
+                engine.stop(command.worker)
             case c.KillWorker():
-                self._engines[command.engine].kill(command.worker)
+                engine.kill(command.worker)
             case c.RecallLease():
-                self._engines[command.engine].recall(command)
+                engine.recall(command)
             case c.EndJob():
-                self._engines[command.engine].end_job(command)
-
-    def _start(self, order: c.StartWorker) -> None:
-        engine = self._engines[order.engine]
-        if engine.gone:
-            engine.open()
-            self._opened(engine)
-        engine.start(order)
-
-    def _to_worker(self, worker: int, message: m.Message, *frames: Frame) -> None:
-        if worker not in self.workers:
-            raise PeerGoneError(f"Worker {worker} is not connected.")
-        self._to_workers.send(self.workers[worker][0], codec.encode(message, *frames))
-
-    def _send_lease(self, order: c.SendLease) -> None:
-        if order.with_function:
-            function, frames = self._payloads.function(order.function)
-            self._to_worker(order.worker, function, *frames)
-        self._views.leased(order.worker, time.monotonic())
-        segment = [self._payloads.segment(order.segment)] if order.with_segment else []
-        self._to_worker(
-            order.worker,
-            m.RunJobs(order.lease, order.function, order.segment, order.offset, order.first, order.stop, order.drop),
-            *segment,
-        )
+                engine.end_job(command)
+            case c.ReopenEngine():
+                engine.reopen()
 
     def _tell_outcomes(self, order: c.TellOutcomes) -> None:
         if self.report is None:
@@ -140,21 +129,21 @@ class Performer:
                     self._views.forget(peer)
 
     def pool(self) -> m.PoolChanged:
-        """Return the workers and slots as clients see them."""
+        """Return the engines and workers as clients see them."""
         snapshot = self._scheduler.snapshot()
+        engines = tuple(
+            m.EngineInfo(
+                e.engine,
+                self._engines[e.engine].host,
+                e.state,
+                e.slots,
+                trouble(e.failure) or self._engines[e.engine].note,
+                e.can.functions,
+                tuple(sorted(e.can.services)),
+            )
+            for e in snapshot.engines
+        )
         workers = tuple(
-            m.WorkerInfo(w.worker, w.engine, self.workers.get(w.worker, (b"", 0))[1], w.stage) for w in snapshot.workers
+            m.WorkerInfo(w.worker, w.engine, self._engines[w.engine].pid(w.worker), w.stage) for w in snapshot.workers
         )
-        failures = tuple(
-            f"The engine {engine.engine!r} cannot start workers: {tell(engine.failure)}"
-            for engine in snapshot.engines
-            if isinstance(engine.failure, m.Story)
-        )
-        return m.PoolChanged(workers, sum(engine.slots for engine in snapshot.engines), failures)
-
-
-def tell(story: m.Story) -> str:
-    """Return a story as one sentence."""
-    lines = story.output.strip().splitlines()
-    last = f"; its last line: {lines[-1]}" if lines else ""
-    return f"worker {story.worker} (pid {story.pid}) on {story.host} ended with {story.ending}{last}"
+        return m.PoolChanged(engines, workers)

@@ -13,15 +13,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from jupyter_dsage import settings
+from jupyter_dsage.child.stories import trouble
+from jupyter_dsage.core.pool import Stage
 from jupyter_dsage.core.snapshot import grid
 from jupyter_dsage.core.states import ENDED, State
 from jupyter_dsage.wire import brief
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jupyter_dsage.child.engines.engine import Engine
     from jupyter_dsage.core.batch import Batch
     from jupyter_dsage.core.scheduler import Scheduler
     from jupyter_dsage.net.transport import Peer
+    from jupyter_dsage.wire.setup import Runs
 
 Bit = tuple[float, float, str, int, int]
 """A bit of a worker's lane: start and stop (monotonic seconds), letter, jobs, batch."""
@@ -39,6 +45,8 @@ class _Watched:
     samples: collections.deque[tuple[float, int]] = field(default_factory=collections.deque)
     """(time, jobs ended) of the last seconds: the rate."""
     peers: set[Peer] = field(default_factory=set)
+    by_engine: dict[str, list[int]] = field(default_factory=dict)
+    """Engine -> jobs that finished and that failed there."""
     seen: int = -1
     """The stamp of the last view."""
     sent: float = -1.0
@@ -47,7 +55,9 @@ class _Watched:
 class Views:
     """Remembers what the scheduler forgets (times, errors in words, lanes) and makes views of it."""
 
-    def __init__(self, scheduler: Scheduler, session: str) -> None:
+    def __init__(self, scheduler: Scheduler, session: str, places: Mapping[str, Engine]) -> None:
+        self._places = places
+        """Engines by name: where they are, and their notes."""
         self._scheduler = scheduler
         self._session = session
         self._batches: dict[int, _Watched] = {}
@@ -108,6 +118,10 @@ class Views:
             if len(watched.errors) < settings.ERRORS_KEPT:
                 watched.errors[job] = text
         count = report.stop - report.first
+        engine = self._scheduler.pool.workers[worker].engine
+        done = watched.by_engine.setdefault(engine, [0, 0])
+        done[0] += count - len(report.failed)
+        done[1] += len(report.failed)
         if count:
             start = max(self._started.get(worker, now), now - report.seconds)
             self._lane_bit(worker, (start, now, "X" if report.failed else "F", count, batch))
@@ -123,7 +137,7 @@ class Views:
         self._pids.pop(worker, None)
         self._started.pop(worker, None)
 
-    def failed(self, batch: int, runs: m.Runs, text: str) -> None:
+    def failed(self, batch: int, runs: Runs, text: str) -> None:
         """Note in words why jobs were lost."""
         watched = self._batches[batch]
         for first, stop in runs:
@@ -188,7 +202,6 @@ class Views:
         counts["running"] = len(begun)
         per, cells = grid(batch.jobs, total, settings.GRID_CELLS, settings.GRID_CHARACTERS, begun)
         workers, more = self._workers(batch.number, now)
-        engines = self._scheduler.pool.engines.values()
         return {
             "v": 1,
             "session": {"id": self._session, "name": self._session, "alive": True, "note": self._trouble()},
@@ -201,7 +214,7 @@ class Views:
                 "limit": batch.limit,
                 **self._times(watched, batch, counts, now),
             },
-            "engines": [{"name": e.name, "slots": e.slots, "failure": self._failure(e.failure)} for e in engines],
+            "engines": self._engines(watched, batch.number),
             "workers": workers,
             "more_workers": more,
             "grid": {"jobs": total, "per": per, "cells": cells},
@@ -241,12 +254,33 @@ class Views:
         return {run[0] for run in runs if run is not None}
 
     def _trouble(self) -> str:
-        failures = [self._failure(engine.failure) for engine in self._scheduler.pool.engines.values()]
-        return "; ".join(text for text in failures if text)
+        engines = self._scheduler.pool.engines.values()
+        return "; ".join(
+            f"{engine.name}: {trouble(engine.failure)}" for engine in engines if engine.failure is not None
+        )
 
-    @staticmethod
-    def _failure(story: object) -> str | None:
-        return f"no worker can be started: {story.ending}" if isinstance(story, m.Story) else None
+    def _engines(self, watched: _Watched, batch: int) -> list[dict[str, Any]]:
+        out = []
+        leases, workers = self._scheduler.leases, self._scheduler.pool.workers.values()
+        for engine in self._scheduler.pool.engines.values():
+            mine = [worker for worker in workers if worker.engine == engine.name]
+            finished, failed = watched.by_engine.get(engine.name, (0, 0))
+            can = {"interrupt": engine.can.interrupt, "functions": engine.can.functions, "scale": engine.can.scale}
+            out.append(
+                {
+                    "name": engine.name,
+                    "host": self._places[engine.name].host,
+                    "state": engine.state,
+                    "slots": engine.slots,
+                    "workers": sum(worker.stage not in (Stage.STARTING, Stage.STOPPING) for worker in mine),
+                    "running": sum(bool(w.leases) and leases[w.leases[0]].batch == batch for w in mine),
+                    "finished": finished,
+                    "failed": failed,
+                    "note": trouble(engine.failure) or self._places[engine.name].note,
+                    "cannot": [word for word, able in can.items() if not able],
+                }
+            )
+        return out
 
     def _workers(self, batch: int, now: float) -> tuple[list[dict[str, Any]], int]:
         workers = list(self._scheduler.pool.workers.values())
@@ -260,6 +294,7 @@ class Views:
             out.append(
                 {
                     "name": name,
+                    "engine": worker.engine,
                     "stage": worker.stage.value,
                     "pid": self._pids.get(worker.number, 0),
                     "job": first[0] if first else None,

@@ -13,7 +13,7 @@ from jupyter_dsage.client.job import Job
 from jupyter_dsage.client.ledger import CANCELLED, Ledger
 from jupyter_dsage.client.record import Chunk, Ended
 from jupyter_dsage.errors import SessionLost, UsageError
-from jupyter_dsage.wire import brief
+from jupyter_dsage.wire import brief, data_calls, payload
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ _RUNS_IN_A_MESSAGE = 100_000
 class Batch(Gathering, Sequence[Job]):
     """A sequence of `Job`, in the order in which the jobs were given. Made by `Session.scatter` and its kin."""
 
-    def __init__(self, session: Session, number: int, name: str, limit: int | None) -> None:
+    def __init__(self, session: Session, number: int, name: str, limit: int | None, *, plain: bool = False) -> None:
+        self.plain = plain
+        """Whether its jobs call services: they and their outcomes are plain data, never pickles."""
+        self.packing = data_calls if plain else payload
+        """How single jobs are packed."""
         self.name = name
         self.number = number
         self.session = session
@@ -183,7 +187,7 @@ class Batch(Gathering, Sequence[Job]):
     def outcomes(self, message: m.Outcomes, data: bytes | memoryview) -> None:
         """Take outcomes from the child."""
         self._seconds = message.seconds
-        chunk = Chunk(message.first, data, message.worker, dict(message.attempts))
+        chunk = Chunk(message.first, data, message.worker, dict(message.attempts), plain=self.plain)
         self._ledger.end(message.runs, chunk, message.failed)
         self._feeder.poke()
 

@@ -38,7 +38,7 @@ def spawnScatterGather(
     """
     urls = list(urls)
     session = spawn(urls, services=services, log=logFile)
-    named = {engine.service for engine in session.engines if engine.service}
+    named = {url.service for url in session.urls if url.service}
     if len(named) != 1:
         session.die()
         found = f"these name {' and '.join(sorted(named))}" if named else "these name none"
@@ -94,7 +94,7 @@ class ScatterGather:
         if not session.wait_for_workers(timeout if timeout is not None else settings.JOIN_SECONDS):
             raise TimeoutError(f"The workers of session {session.name!r} have not all answered yet.")
         workers = ", ".join(f"worker {worker.worker} (pid {worker.pid})" for worker in session.workers)
-        notes = "".join(f"; {engine.name}: {engine.note}" for engine in session.engines if engine.note)
+        notes = "".join(f"; {url.name}: {url.note}" for url in session.urls if url.note)
         failures = "".join(f"; {failure}" for failure in session.failures)
         count = len(session.workers)
         return f"dsage child {session.pid}, session {session.id}: {count} workers answered: {workers}{notes}{failures}"

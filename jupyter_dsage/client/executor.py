@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,9 +20,11 @@ T = TypeVar("T")
 class DsageExecutor(Executor):
     """Made by `Session.executor`; shutting it down leaves the session alive."""
 
-    def __init__(self, session: Session, submitter: Submitter) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._submitter = submitter
+        self._submitters: dict[bool, Submitter] = {}
+        """Whether for services -> its own open batch of single jobs."""
+        self._lock = threading.Lock()
         self._maps: list[Any] = []
         self._closed = False
 
@@ -32,7 +35,12 @@ class DsageExecutor(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job:
         """Submit one call; see `concurrent.futures.Executor.submit`."""
         self._check_open()
-        return self._submitter.submit(self._session.function(fn), args, kwargs)
+        function = self._session.function(fn)
+        plain = self._session.is_service(function)
+        with self._lock:
+            if plain not in self._submitters:
+                self._submitters[plain] = self._session.new_submitter(None, plain=plain)
+        return self._submitters[plain].submit(function, args, kwargs)
 
     def map(
         self, fn: Callable[..., T], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
@@ -59,7 +67,7 @@ class DsageExecutor(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
         """Take no more jobs; wait for those there are, or cancel them."""
         self._closed = True
-        for batch in (self._submitter.batch, *self._maps):
+        for batch in (*(submitter.batch for submitter in self._submitters.values()), *self._maps):
             if cancel_futures:
                 batch.cancel()
             if wait:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_dsage import settings
 from jupyter_dsage.core.chunks import appetite, segment_size
-from jupyter_dsage.wire import payload
+from jupyter_dsage.wire import data_calls, payload
 from jupyter_dsage.wire.codec import too_large
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Source:
     function: str
     bare: bool
     """Whether a job is its one argument, rather than an (args, kwargs) pair."""
+    plain: bool = False
+    """Whether its jobs travel as plain data: they call a service."""
     given: Sequence[Any] | None = None
     """What the jobs are drawn from, where they can be looked up by number: for showing arguments."""
     cut: int = 0
@@ -63,7 +65,8 @@ class Source:
             self.error, self.left = error, 0  # what it gave before counts
         if not items:
             return 0, b""
-        dump = payload.dump_items if self.bare else payload.dump_calls
+        how = data_calls if self.plain else payload
+        dump = how.dump_items if self.bare else how.dump_calls
         data = dump(items, first, strict=strict)
         if len(data) > settings.MAX_FRAME_BYTES:
             if len(items) > 1:  # one by one, so that only the culprit is refused
@@ -73,7 +76,7 @@ class Source:
             refusal = too_large(f"the arguments of job {first}", len(data))
             if strict:
                 raise refusal
-            data = payload.dump_refused(refusal, 1)
+            data = how.dump_refused(refusal, 1)
         self.cut += len(items)
         self.mean_bytes = len(data) / len(items)
         if self.left is not None:
@@ -81,14 +84,14 @@ class Source:
         return len(items), data
 
 
-def source_of(jobs: Iterable[Any], function: str, *, bare: bool) -> Source:
+def source_of(jobs: Iterable[Any], function: str, *, bare: bool, plain: bool) -> Source:
     """Return the source for what a user gave; anything with a length is copied (shallowly)."""
     if isinstance(jobs, (tuple, range)):
-        return Source(iter(jobs), len(jobs), function, bare, jobs)
+        return Source(iter(jobs), len(jobs), function, bare, plain, jobs)
     if hasattr(jobs, "__len__"):
         copied = list(jobs)
-        return Source(iter(copied), len(copied), function, bare, copied)
-    return Source(iter(jobs), None, function, bare)
+        return Source(iter(copied), len(copied), function, bare, plain, copied)
+    return Source(iter(jobs), None, function, bare, plain)
 
 
 class Sink(Protocol):
@@ -178,11 +181,11 @@ class Feeder:
         return source.left is None and waiting >= appetite(*self._sink.pace())
 
 
-def zipped(iterables: tuple[Iterable[Any], ...], function: str) -> Source:
+def zipped(iterables: tuple[Iterable[Any], ...], function: str, *, plain: bool) -> Source:
     """Return the source of a ``map`` over several iterables, which ends with the shortest."""
-    parts = [source_of(jobs, function, bare=True) for jobs in iterables]
+    parts = [source_of(jobs, function, bare=True, plain=plain) for jobs in iterables]
     lengths = [part.left for part in parts]
     known = [length for length in lengths if length is not None]
     left = min(known) if len(known) == len(lengths) else None
     make: Callable[[tuple[Any, ...]], tuple[tuple[Any, ...], dict[str, Any]]] = lambda args: (args, {})  # noqa: E731
-    return Source(map(make, zip(*(part.jobs for part in parts), strict=False)), left, function, bare=False)
+    return Source(map(make, zip(*(part.jobs for part in parts), strict=False)), left, function, bare=False, plain=plain)

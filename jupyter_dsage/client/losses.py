@@ -18,6 +18,8 @@ def lost_jobs(message: m.Lost, batch: str) -> Ended:
 
 def _sentence(message: m.Lost, batch: str, job: int) -> str:
     story = message.story
+    if not message.attempts and not story.worker:
+        return f"Job {job} of batch {batch!r} could not run: {story.ending}."
     if not message.attempts:
         return f"Job {job} of batch {batch!r} could not run, since no worker is left: {_end(story)}."
     times = "once" if message.attempts == 1 else f"{message.attempts} times"

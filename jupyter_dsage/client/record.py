@@ -6,12 +6,15 @@ a value that is not a scalar on the first look at that job.
 
 from __future__ import annotations
 
+import builtins
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any, Protocol
 
+from jupyter_dsage import errors
 from jupyter_dsage.core.ranges import Ranges, Run
 from jupyter_dsage.errors import JobExitedError, RemoteError, RemoteTraceback
-from jupyter_dsage.wire import payload
+from jupyter_dsage.wire import data as plain_data
+from jupyter_dsage.wire import data_calls, payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,13 +40,20 @@ class Holder(Protocol):
 
 
 class Chunk:
-    """The outcomes of jobs from `first` on, as one payload."""
+    """The outcomes of jobs from `first` on, as one payload; `plain`: of a service, so nothing in it is unpickled."""
 
-    __slots__ = ("_data", "_endings", "_first", "_outcomes", "attempts", "state", "worker")
+    __slots__ = ("_data", "_endings", "_first", "_outcomes", "_plain", "attempts", "state", "worker")
 
     def __init__(
-        self, first: int, data: payload.Frame, worker: int = 0, attempts: dict[int, int] | None = None
+        self,
+        first: int,
+        data: payload.Frame,
+        worker: int = 0,
+        attempts: dict[int, int] | None = None,
+        *,
+        plain: bool = False,
     ) -> None:
+        self._plain = plain
         self.worker = worker
         self.attempts = attempts or {}
         self.state = "told"
@@ -56,9 +66,12 @@ class Chunk:
         if self._outcomes is None:
             if self._data is None:
                 raise RuntimeError("a chunk without data")
-            self._outcomes = payload.Outcomes.load(self._data)
+            self._outcomes = self._read_all(self._data)
             self._data = None
         return self._outcomes
+
+    def _read_all(self, data: payload.Frame) -> payload.Outcomes:
+        return data_calls.load_outcomes(data) if self._plain else payload.Outcomes.load(data)
 
     def seconds(self, job: int) -> float:
         """Return how long a job took."""
@@ -82,7 +95,8 @@ class Chunk:
         if raised is None and index not in outcomes.each:
             return outcomes.values[index], None
         if index not in self._endings:
-            self._endings[index] = (None, exception(raised)) if raised else _read(outcomes.each[index], job)
+            read = plain_data.loads if self._plain else payload.loads
+            self._endings[index] = (None, exception(raised)) if raised else _read(read, outcomes.each[index], job)
         return self._endings[index]
 
     def output(self, job: int) -> str:
@@ -90,9 +104,9 @@ class Chunk:
         return self._loaded().outputs.get(job - self._first, "")
 
 
-def _read(data: bytes, job: int) -> Ending:
+def _read(read: Callable[[bytes], Any], data: bytes, job: int) -> Ending:
     try:
-        return payload.loads(data), None
+        return read(data), None
     except Exception as error:  # noqa: BLE001  (a user's class may raise anything when it is read)
         shown = _shown(error)
         text = f"The value of job {job} cannot be read here: {shown}"
@@ -116,12 +130,27 @@ def exception(raised: payload.Raised) -> BaseException:
             error = payload.loads(raised.data)
         except Exception:  # noqa: BLE001  (its class is not the same here: its texts tell the story)
             error = None
+    else:
+        error = _builtin(raised)
     if not isinstance(error, BaseException):
         text = f"{raised.type_name}: {raised.text}"
         error = RemoteError(text, raised.type_name, raised.text, raised.traceback)
     # A user's exception may refuse to be changed, as a frozen dataclass does.
     BaseException.__setattr__(error, "__cause__", RemoteTraceback(raised.traceback))
     return error
+
+
+def _builtin(raised: payload.Raised) -> BaseException | None:
+    """Return an exception that came as texts anew if it is one of Python's or ours that is made from its sentence."""
+    ours = raised.type_name.removeprefix("jupyter_dsage.errors.")
+    kind = getattr(builtins, raised.type_name, None) or getattr(errors, ours, None)
+    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+        return None
+    try:
+        made = kind(raised.said)
+    except TypeError:  # one that wants more than a sentence
+        return None
+    return made if str(made) == raised.said else None
 
 
 class Ended:

@@ -13,22 +13,21 @@ from concurrent.futures import Future
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from jupyter_dsage import ids, settings
+from jupyter_dsage import settings
 from jupyter_dsage.client.batch import Batch, check_limit, check_name
+from jupyter_dsage.client.engines import Engines
 from jupyter_dsage.client.executor import DsageExecutor
 from jupyter_dsage.client.feeder import Source, source_of, zipped
+from jupyter_dsage.client.functions import Functions
 from jupyter_dsage.client.ledger import CANCELLED
 from jupyter_dsage.client.link import ChildLink, log
 from jupyter_dsage.client.losses import lost_jobs
 from jupyter_dsage.client.start import Started, start_child
 from jupyter_dsage.client.submit import Submitter
-from jupyter_dsage.errors import SessionLost, StartError, UnknownServiceError, UsageError
-from jupyter_dsage.net.engine_url import EngineURL, parse_urls
-from jupyter_dsage.net.zmq_transport import ZmqNetwork
-from jupyter_dsage.services import SHIPPED
+from jupyter_dsage.errors import EngineError, SessionLost, StartError, UsageError
+from jupyter_dsage.net.engine_url import MOST_SLOTS, EngineURL, engine_name, parse_urls
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import payload
-from jupyter_dsage.wire.captures import Captures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
 
     Function = Callable[..., Any] | str
     Urls = Iterable[str | Sequence[object]] | str | None
-
-_FUNCTIONS_KEPT = 1000
-"""Function objects whose pickle is remembered; a notebook that makes lambdas in a loop must not grow for ever."""
 
 _alive: dict[Session, None] = {}
 """In the order in which they were started."""
@@ -60,49 +56,45 @@ def spawn(
     used, UnpicklableError for a service that cannot travel, StartError if the child does not start.
     """
     engines = parse_urls(urls)
-    registered = {key: payload.dump_function(function) for key, function in (services or {}).items()}
-    return Session(start_child(engines, log), engines, name, registered)
+    for service in (services or {}).values():
+        payload.dump_function(service)  # before anything starts: one that cannot travel is named here
+    return Session(start_child(engines, log), engines, name, services or {})
 
 
 class Session:
     """Made by `spawn`. Leaving its ``with`` block, or the interpreter, ends it with all of its processes."""
 
     def __init__(
-        self, started: Started, engines: list[EngineURL], name: str | None, services: dict[str, bytes]
+        self,
+        started: Started,
+        urls: list[EngineURL],
+        name: str | None = None,
+        services: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
     ) -> None:
         self.id = started.session
         self.name = name or started.session
-        self.pid = started.process.pid
+        self.pid = started.pid
         """Pid of the child."""
-        self.engines = tuple(engines)
-        self.workers: tuple[m.WorkerInfo, ...] = ()
-        """The workers there are: number, engine, pid and stage."""
-        self.slots = sum(engine.slots for engine in engines)
-        self.failures: tuple[str, ...] = ()
-        """Why engines cannot start workers, one sentence each."""
+        self.urls = tuple(urls)
+        """The engines that it was started with, as they were given."""
+        self._pool = Engines(urls)
         self._started = started
         self._owner = os.getpid()
-        self._services = services
         self._by_number: dict[int, Batch] = {}
         self._by_name: dict[str, Batch] = {}
         self._numbers = itertools.count(1)
-        self._functions: dict[str, bytes | None] = {}
-        """Functions that were sent, by id, and their payloads (None: a service)."""
-        self._pickled: dict[int, tuple[Captures, str]] = {}
-        """id of a function object -> what it had captured when it was pickled, and its function id."""
+        self._functions = Functions(self.post, services, self._pool.offered)
         self._watchers: dict[int, list[Callable[[dict[str, Any]], None]]] = {}
         self._views: dict[int, dict[str, Any]] = {}
         """Batch -> the last snapshot that was watched."""
         self._asks: dict[int, Future[str]] = {}
         self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
         self._over: str | None = None
         self._dying = False
-        self._submitter: Submitter | None = None
+        self._submitters: dict[bool, Submitter] = {}
+        """Whether for services -> the open batch of single jobs."""
         self._welcome: Future[None] = Future()
-        if started.process.stdout is None:
-            raise StartError("The child has no pipe.")
-        self._link = ChildLink(ZmqNetwork(), started.address, started.process.stdout, self)
+        self._link = ChildLink(started.network(), started.address, started.life, self)
         _alive[self] = None
         python = "{}.{}".format(*sys.version_info)
         version = importlib.metadata.version("jupyter_dsage")
@@ -132,7 +124,11 @@ class Session:
         returns, the rest by a thread, so do not change arguments meanwhile. Raises UnpicklableError, which names the
         culprit by its path, UsageError, UnknownServiceError, SessionLost.
         """
-        return self._open(self.function(fn), name, retries, limit, lambda f: source_of(jobs, f, bare=False), bare=False)
+
+        def source(function: str, *, plain: bool) -> Source:
+            return source_of(jobs, function, bare=False, plain=plain)
+
+        return self._open(self.function(fn), name, retries, limit, source, bare=False)
 
     def map(
         self,
@@ -147,32 +143,40 @@ class Session:
             raise UsageError("map needs at least one iterable: session.map(fn, items).")
         one = len(iterables) == 1
 
-        def source(function: str) -> Source:
-            return source_of(iterables[0], function, bare=True) if one else zipped(iterables, function)
+        def source(function: str, *, plain: bool) -> Source:
+            if one:
+                return source_of(iterables[0], function, bare=True, plain=plain)
+            return zipped(iterables, function, plain=plain)
 
         return self._open(self.function(fn), name, retries, limit, source, bare=one)
 
     def submit(self, fn: Function, /, *args: Any, **kwargs: Any) -> Job:
-        """Run one call; returns its `Job`. Consecutive calls gather in one batch, ``"submit"``."""
+        """Run one call; returns its `Job`. Consecutive calls gather in a batch, ``"submit"`` or ``"calls"``."""
+        function = self.function(fn)
+        plain = self._functions.is_service(function)
         with self._lock:
-            if self._submitter is None:
-                self._submitter = self._new_submitter("submit")
-        return self._submitter.submit(self.function(fn), args, kwargs)
+            if plain not in self._submitters:
+                self._submitters[plain] = self.new_submitter("calls" if plain else "submit", plain=plain)
+        return self._submitters[plain].submit(function, args, kwargs)
 
     def executor(self) -> DsageExecutor:
         """Return a ``concurrent.futures.Executor`` whose jobs run in this session."""
-        return DsageExecutor(self, self._new_submitter(None))
+        return DsageExecutor(self)
 
     @property
     def batches(self) -> Mapping[str, Batch]:
         """The batches by name; where several had one name, the latest."""
         return MappingProxyType(self._by_name)
 
-    def add_to(self, batch: Batch, jobs: Iterable[Any], fn: Function | None) -> None:
-        """Add jobs to a batch; see `Batch.add`."""
+    def add_to(self, batch: Batch, jobs: Iterable[Any], fn: Function | None, *, bare: bool | None = None) -> None:
+        """Add jobs to a batch; see `Batch.add`. `bare`: whether they are plain items (None: as the batch's are)."""
         if batch.function is None:
             raise UsageError(f"Batch {batch.name!r} grows by session.submit, not by add.")
-        batch.feed(source_of(jobs, batch.function if fn is None else self.function(fn), bare=batch.bare))
+        function = batch.function if fn is None else self.function(fn)
+        if self._functions.is_service(function) != batch.plain:
+            kind = "services" if batch.plain else "functions"
+            raise UsageError(f"The jobs of batch {batch.name!r} call {kind}, and only such can be added to it.")
+        batch.feed(source_of(jobs, function, bare=batch.bare if bare is None else bare, plain=batch.plain))
 
     def _open(
         self,
@@ -180,65 +184,101 @@ class Session:
         name: str | None,
         retries: int,
         limit: int | None,
-        source: Callable[[str], Source],
+        source: Callable[..., Source],
         *,
         bare: bool,
     ) -> Batch:
-        batch = self._new_batch(name, retries, limit)
+        batch = self._new_batch(name, retries, limit, plain=self._functions.is_service(function))
         batch.function, batch.bare = function, bare
-        batch.feed(source(function))
+        batch.feed(source(function, plain=batch.plain))
         with self._lock:
             self._by_name[batch.name] = batch
         return batch
 
-    def _new_batch(self, name: str | None, retries: int, limit: int | None) -> Batch:
+    def _new_batch(self, name: str | None, retries: int, limit: int | None, *, plain: bool) -> Batch:
         if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
             raise UsageError(f"retries={retries!r} is no number of retries: give 0 or more.")
         check_name(name)
         with self._lock:
             self._check_alive()
             number = next(self._numbers)
-            batch = Batch(self, number, name or f"batch-{number}", check_limit(limit))
+            batch = Batch(self, number, name or f"batch-{number}", check_limit(limit), plain=plain)
             self._by_number[number] = batch
             self.post(m.OpenBatch(number, batch.name, retries, limit))
             return batch
 
-    def _new_submitter(self, name: str | None) -> Submitter:
-        batch = self._new_batch(name, 0, None)
+    def new_submitter(self, name: str | None, *, plain: bool) -> Submitter:
+        """Return a new open batch of single jobs; see `executor`."""
+        batch = self._new_batch(name, 0, None, plain=plain)
         self._by_name[batch.name] = batch
         return Submitter(batch, self._link)
 
     def function(self, fn: Function) -> str:
         """Return the id of a function, sending it if the child does not have it; see `scatter` for what it raises."""
-        if isinstance(fn, str):
-            return self._service(fn)
-        known = self._pickled.get(id(fn))
-        if known is not None and known[0].same(fn):
-            return known[1]
-        data = payload.dump_function(fn)
-        name = self._send_function(ids.function_id(data), None, data)
-        if len(self._pickled) >= _FUNCTIONS_KEPT:
-            self._pickled.clear()
-        self._pickled[id(fn)] = (Captures(fn), name)
+        return self._functions.id_of(fn)
+
+    def is_service(self, function: str) -> bool:
+        """Tell whether a function's id is that of a service: its jobs and outcomes are plain data."""
+        return self._functions.is_service(function)
+
+    def function_payload(self, function: str | None) -> bytes | None:
+        """Return a function as it travels, by its id; None for a service that workers know by themselves."""
+        return self._functions.payload(function)
+
+    # --- engines -------------------------------------------------------------------------------------------
+
+    @property
+    def engines(self) -> tuple[m.EngineInfo, ...]:
+        """The engines there are: name, host, state, slots, note, and the services that they have."""
+        return self._pool.engines
+
+    @property
+    def workers(self) -> tuple[m.WorkerInfo, ...]:
+        """The workers there are: number, engine, pid and stage."""
+        return self._pool.workers
+
+    @property
+    def slots(self) -> int:
+        """How many jobs can run at once now."""
+        return self._pool.slots
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why engines do not work, one sentence each."""
+        return self._pool.failures
+
+    def add(self, url: str | Sequence[object], timeout: float | None = 30.0) -> str:
+        """Have one more engine share the work, also of batches that run; returns the child's answer, one sentence.
+
+        Raises EngineError for a URL that cannot be used or that is there already.
+        """
+        engine = parse_urls([url])[0]
+        if any(engine.name == known.name for known in self.engines):
+            raise EngineError(f"The engine {engine.name!r} is there already: use session.scale to change its slots.")
+        self._pool.expect(engine.name)
+        return self._ask(lambda ask: m.AddEngine(ask, engine.setup())).result(timeout)
+
+    def remove(self, url: str, *, now: bool = False, timeout: float | None = 30.0) -> str:
+        """Do without an engine: its running jobs end first, or with `now` are moved; returns the child's answer."""
+        name = self._engine_named(url)
+        if len([engine for engine in self.engines if engine.state != "leaving"]) < 2:  # noqa: PLR2004
+            raise UsageError(f"{name!r} is the only engine: add another first, or end the session with die().")
+        return self._ask(lambda ask: m.RemoveEngine(ask, name, now)).result(timeout)
+
+    def scale(self, url: str, slots: int, timeout: float | None = 30.0) -> str:
+        """Have an engine run this many jobs at once; returns the child's answer, one sentence."""
+        if not isinstance(slots, int) or isinstance(slots, bool) or not 1 <= slots <= MOST_SLOTS:
+            raise UsageError(f"slots={slots!r} is no number of slots: give 1 to {MOST_SLOTS}.")
+        name = self._engine_named(url)
+        return self._ask(lambda ask: m.ScaleEngine(ask, name, slots)).result(timeout)
+
+    def _engine_named(self, url: str) -> str:
+        """Return the name of the engine that a URL, or its name, means; raises EngineError if it is not there."""
+        known = [engine.name for engine in self.engines]
+        name = engine_name(url)
+        if name not in known:
+            raise EngineError(f"There is no engine {url!r}; there is {', '.join(known)}.")
         return name
-
-    def _service(self, name: str) -> str:
-        if name in self._services:
-            data = self._services[name]
-            return self._send_function(ids.function_id(data), None, data)
-        if name in SHIPPED:
-            return self._send_function(f"service:{name}", name)
-        known = ", ".join(sorted({*self._services, *SHIPPED}))
-        raise UnknownServiceError(
-            f"There is no service {name!r}; there is {known}. Register it with spawn(services={{{name!r}: function}})."
-        )
-
-    def _send_function(self, function: str, service: str | None, *data: bytes) -> str:
-        with self._lock:
-            if function not in self._functions:
-                self._functions[function] = data[0] if data else None
-                self.post(m.Function(function, service), *data)
-        return function
 
     # --- the session ---------------------------------------------------------------------------------------
 
@@ -249,18 +289,13 @@ class Session:
         """
         return self._ask(m.Refresh).result(timeout)
 
-    def function_payload(self, function: str | None) -> bytes | None:
-        """Return a function as it travels, by its id; None for a service that workers know by themselves."""
-        return self._functions.get(function or "")
-
     def log_tail(self, lines: int) -> str:
         """Return the last lines of the child's log."""
         return self._started.log_tail(lines)
 
     def worker_name(self, number: int) -> str:
         """Return a worker's name as the view shows it."""
-        engine = next((w.engine for w in self.workers if w.worker == number), self.engines[0].name)
-        return f"{engine.partition('://')[2] or engine}/{number}"
+        return self._pool.worker_name(number)
 
     def state_of(self, batch: int, job: int) -> str:
         """Return whether a job that has not ended runs, as far as the last view of its batch tells."""
@@ -269,15 +304,7 @@ class Session:
 
     def wait_for_workers(self, timeout: float | None = None) -> bool:
         """Wait until every engine's workers have joined, or have failed to; return whether that came in time."""
-
-        def settled() -> bool:
-            return self._over is not None or bool(self.failures) or self._all_joined()
-
-        with self._changed:
-            return self._changed.wait_for(settled, timeout)
-
-    def _all_joined(self) -> bool:
-        return len(self.workers) >= self.slots and all(worker.stage == "ready" for worker in self.workers)
+        return self._pool.wait_for_workers(timeout)
 
     def die(self) -> None:
         """End the session: child, workers, sockets and files. Jobs that have not ended end as SessionLost."""
@@ -337,12 +364,12 @@ class Session:
         if self._over is not None:
             raise SessionLost(f"Session {self.name!r} is over: {self._over} Spawn a new one.")
 
-    def _ask(self, kind: type[m.Refresh]) -> Future[str]:
+    def _ask(self, question: Callable[[int], m.Message]) -> Future[str]:
         answer: Future[str] = Future()
         with self._lock:
             number = next(self._numbers)
             self._asks[number] = answer
-        self.post(kind(number))
+        self.post(question(number))
         return answer
 
     # --- link.Receiver: called by the I/O thread -----------------------------------------------------------
@@ -362,10 +389,16 @@ class Session:
                 self._show(message.batch, json.loads(bytes(frames[0])))
             case m.PoolChanged():
                 self._pool_changed(message)
+                if not self._welcome.done():
+                    self._welcome.set_result(None)
             case m.Answer():
-                self._asks.pop(message.ask).set_result(message.text)
+                asked = self._asks.pop(message.ask)
+                if message.failed:
+                    asked.set_exception(EngineError(message.text))
+                else:
+                    asked.set_result(message.text)
             case m.Welcome():
-                self._welcome.set_result(None)
+                pass  # the pool follows, and then all is known
             case m.Refused():
                 if not self._welcome.done():
                     self._welcome.set_exception(StartError(message.reason))
@@ -381,21 +414,17 @@ class Session:
                 log.exception("A callback that watches batch %d failed.", batch)
 
     def _pool_changed(self, message: m.PoolChanged) -> None:
-        with self._changed:
-            self.workers, self.slots, self.failures = message.workers, message.slots, message.failures
-            self._changed.notify_all()
+        self._pool.took(message)
         for batch in list(self._by_number.values()):
             batch.poke()
 
     def ended(self) -> None:
         """See `link.Receiver`."""
-        self._started.release()
-        code = self._started.process.returncode
+        code = self._started.release()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         reason = "it was ended by die()." if self._dying else f"its background process ended with {how}."
-        with self._changed:
-            self._over = reason
-            self._changed.notify_all()
+        self._over = reason
+        self._pool.ended()
         for batch in list(self._by_number.values()):
             batch.session_ended(reason)
         for number, view in list(self._views.items()):

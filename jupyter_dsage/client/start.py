@@ -18,15 +18,14 @@ import msgspec
 from jupyter_dsage import ids, settings
 from jupyter_dsage.errors import StartError, UsageError
 from jupyter_dsage.net import launch
-from jupyter_dsage.wire import messages as m
+from jupyter_dsage.net.runtime import runtime_folder
+from jupyter_dsage.net.zmq_transport import ZmqNetwork
+from jupyter_dsage.wire.setup import ChildSetup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jupyter_dsage.net.engine_url import EngineURL
-
-_LONGEST_FOLDER = 107 - len("/worker.sock") - len("dsage-xxxxxxxx")
-"""AF_UNIX paths end at 107 bytes."""
 
 
 @dataclass(slots=True)
@@ -47,12 +46,29 @@ class Started:
             return ""
 
     @property
+    def pid(self) -> int:
+        """Pid of the child."""
+        return self.process.pid
+
+    @property
+    def life(self) -> IO[bytes]:
+        """A descriptor that becomes readable when the child is gone."""
+        if self.process.stdout is None:
+            raise StartError("The child has no pipe.")
+        return self.process.stdout
+
+    @staticmethod
+    def network() -> ZmqNetwork:
+        """Return the network by which it is reached."""
+        return ZmqNetwork()
+
+    @property
     def address(self) -> str:
         """Where clients connect."""
         return f"ipc://{self.folder}/client.sock"
 
-    def release(self) -> None:
-        """Close the pipes, wait for the exit, and remove what the child may have left."""
+    def release(self) -> int:
+        """Close the pipes, wait for the exit, remove what the child may have left; return its exit code."""
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -62,6 +78,7 @@ class Started:
             self.process.kill()
             self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+        return self.process.returncode
 
 
 def start_child(engines: Sequence[EngineURL], log: IO[str] | IO[bytes] | None) -> Started:
@@ -72,14 +89,14 @@ def start_child(engines: Sequence[EngineURL], log: IO[str] | IO[bytes] | None) -
     import psutil
 
     session = ids.new_session_id()
-    folder = Path(tempfile.mkdtemp(prefix="dsage-", dir=_runtime_folder()))
+    folder = Path(tempfile.mkdtemp(prefix="dsage-", dir=runtime_folder()))
     path = folder / "child.log"
-    setup = m.ChildSetup(
+    setup = ChildSetup(
         session,
         str(folder),
         os.getpid(),
         psutil.Process().create_time(),
-        tuple(m.EngineSetup(engine.name, engine.slots, engine.note) for engine in engines),
+        tuple(engine.setup() for engine in engines),
         _cwd(),
         tuple(entry or _cwd() for entry in sys.path),
     )
@@ -109,7 +126,7 @@ def start_child(engines: Sequence[EngineURL], log: IO[str] | IO[bytes] | None) -
     return started
 
 
-def _hand_over(process: subprocess.Popen[bytes], setup: m.ChildSetup) -> None:
+def _hand_over(process: subprocess.Popen[bytes], setup: ChildSetup) -> None:
     """Send the setup and wait for the word ``ready``; raises OSError if it does not come."""
     if process.stdin is None or process.stdout is None:
         raise OSError("it has no pipes")
@@ -124,15 +141,6 @@ def _hand_over(process: subprocess.Popen[bytes], setup: m.ChildSetup) -> None:
         if not data:
             raise OSError(f"it ended with exit code {process.wait()}")
         word += data
-
-
-def _runtime_folder() -> str:
-    """Return a folder of this user's with a short path, for sockets."""
-    wanted = os.environ.get("XDG_RUNTIME_DIR", "")
-    for folder in (wanted, tempfile.gettempdir()):
-        if folder and len(os.fsencode(folder)) < _LONGEST_FOLDER and os.access(folder, os.W_OK):
-            return folder
-    return "/tmp"  # noqa: S108  (mkdtemp makes a folder of mode 0700 with a new name in it)
 
 
 def _cwd() -> str:

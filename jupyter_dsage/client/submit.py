@@ -42,7 +42,7 @@ class _Gathered:
             self.sealed = True
         for function, group in groupby(self.items, key=lambda item: item[0]):
             for part in _parts([call for _, call in group]):
-                yield m.AddJobs(self._batch.number, function, len(part)), (payload.dump_packed(part),)
+                yield m.AddJobs(self._batch.number, function, len(part)), (self._batch.packing.dump_packed(part),)
 
 
 def _parts(calls: list[payload.Call | bytes]) -> Iterator[list[payload.Call | bytes]]:
@@ -79,7 +79,7 @@ class Submitter:
     def submit(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
         """Number one job, have it sent, and return it; raises UnpicklableError, SessionLost."""
         number = len(self.batch)
-        call = payload.pack_call(args, kwargs, number)
+        call = self.batch.packing.pack_call(args, kwargs, number)
         if _size(call) > settings.MAX_FRAME_BYTES // 2:  # half, since others may travel with it
             raise too_large(f"the arguments of job {number}", _size(call))
         with self._lock:

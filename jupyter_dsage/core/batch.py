@@ -23,6 +23,8 @@ class Segment:
     stop: int
     open: int
     """Jobs that may still (or again) have to run; at 0 the payload can go."""
+    service: str | None = None
+    """The service they call, where the function is one."""
 
 
 @dataclass(slots=True)
@@ -50,11 +52,17 @@ class Batch:
     """Job -> attempts that ended with the loss of its worker (few, so sparse)."""
     failures: dict[int, int] = field(default_factory=dict)
     """Job -> attempts that raised and were retried (sparse)."""
+    kinds: dict[str | None, None] = field(default_factory=dict)
+    """The services its jobs call (None: functions), in the order in which they came: nearly always one."""
+    speeds: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Engine -> mean time of one job there, and the reports that tell so."""
 
-    def append(self, segment: int, function: str, count: int) -> Segment:
+    def append(self, segment: int, function: str, count: int, service: str | None = None) -> Segment:
         """Add a segment of `count` queued jobs at the end."""
         first = self.jobs.append(count)
-        made = Segment(segment, function, first, first + count, count)
+        made = Segment(segment, function, first, first + count, count, service)
+        if function:  # a skipped run has none, and is never looked for
+            self.kinds[service] = None
         self.segments.append(made)
         self.firsts.append(first)
         return made
@@ -95,16 +103,23 @@ class Batch:
         else:
             self.workers.pop(worker, None)
 
-    def observe(self, jobs: int, seconds: float) -> None:
-        """Learn from a report: a running mean that follows changes (weight at least one fifth)."""
+    def observe(self, jobs: int, seconds: float, engine: str) -> None:
+        """Learn from a report: running means that follow changes (weight at least one fifth)."""
         self.reports += 1
         self.largest = max(self.largest, jobs)
-        mean = seconds / jobs
-        if self.seconds is None:
-            self.seconds = mean
-        else:
-            self.seconds += (mean - self.seconds) * max(0.2, 1 / self.reports)
+        each = seconds / jobs
+        self.seconds = _mean(self.seconds, each, self.reports)
+        before, reports = self.speeds.get(engine, (None, 0))
+        self.speeds[engine] = (_mean(before, each, reports + 1), reports + 1)
+
+    def seconds_on(self, engine: str) -> float | None:
+        """Return the mean time of one job on an engine; that on all where none was seen there yet."""
+        return self.speeds[engine][0] if engine in self.speeds else self.seconds
 
     def suspect(self, job: int) -> bool:
         """Tell whether a job was running when a worker was lost: it is leased alone from then on."""
         return job in self.losses
+
+
+def _mean(before: float | None, value: float, count: int) -> float:
+    return value if before is None else before + (value - before) * max(0.2, 1 / count)

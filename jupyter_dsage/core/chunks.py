@@ -12,18 +12,19 @@ from math import ceil
 from jupyter_dsage import settings
 
 
-def lease_size(queued: int, slots: int, seconds: float | None, largest: int) -> int:
+def lease_size(queued: int, slots: float, seconds: float | None, largest: int, latency: float = 0.0) -> int:
     """Return how many jobs the next lease of a batch takes.
 
-    `queued`: jobs waiting in the batch; `slots`: workers that could take them; `seconds`: mean time of one
-    job as observed, None before the first outcome; `largest`: the largest lease that has been reported on.
+    `queued`: jobs waiting in the batch; `slots`: workers that could take them, a faster one counting for more;
+    `seconds`: mean time of one job as observed, None before the first outcome; `largest`: the largest lease that
+    has been reported on; `latency`: seconds a message takes to the worker and back, which a lease is to outlast.
     First one job, then at most `CHUNK_GROWTH` times the largest so far, up to `CHUNK_SECONDS` of work, with
     a guided tail (the rest shared among twice the slots) that does not go below `CHUNK_LEAST_SECONDS`.
     """
     if seconds is None:
         return 1
     seconds = max(seconds, 1e-7)
-    target = max(settings.CHUNK_SECONDS, settings.CHUNK_SECONDS_PER_WORKER * slots)
+    target = max(settings.CHUNK_SECONDS, settings.CHUNK_SECONDS_PER_WORKER * slots, latency)
     tail = max(ceil(queued / (2 * max(slots, 1))), int(settings.CHUNK_LEAST_SECONDS / seconds))
     return max(1, min(int(target / seconds), largest * settings.CHUNK_GROWTH, tail, queued))
 

@@ -34,6 +34,20 @@ class KillWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class ReopenEngine:
+    """Connect again to an engine that could not be reached; `EngineOpened` or `EngineFailed` follows."""
+
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseEngine:
+    """Let go of an engine that was removed; nothing of it is told any more."""
+
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class SendLease:
     """Send jobs ``[first, stop)`` of a segment to a worker.
 
@@ -100,6 +114,13 @@ class TellLost:
 
 
 @dataclass(frozen=True, slots=True)
+class NoEngine:
+    """The story of jobs that no engine of the session can run. `service`: the one they call (None: a function)."""
+
+    service: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class TellCancelled:
     """Tell the client that these jobs were cancelled."""
 
@@ -123,6 +144,8 @@ Command = (
     StartWorker
     | StopWorker
     | KillWorker
+    | ReopenEngine
+    | CloseEngine
     | SendLease
     | RecallLease
     | EndJob

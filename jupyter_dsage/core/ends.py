@@ -15,8 +15,6 @@ from jupyter_dsage.core.states import State
 
 if TYPE_CHECKING:
     from jupyter_dsage.core.batch import Batch
-    from jupyter_dsage.core.events import RunReported
-    from jupyter_dsage.core.leases import Lease
     from jupyter_dsage.core.scheduler import Scheduler
 
 
@@ -43,6 +41,7 @@ def told(s: Scheduler, batch: Batch, runs: list[tuple[State, Run]], failed: tupl
             raised.append(job)
         _finish(s, batch, at, stop, source, accepted)
     if accepted:
+        _end_shadows(s, batch, accepted)
         s.order(c.TellOutcomes(batch.number, tuple(Ranges(accepted)), tuple(raised), spent))
 
 
@@ -50,6 +49,19 @@ def _attempts(batch: Batch, runs: list[tuple[State, Run]]) -> tuple[tuple[int, i
     """Return (job, attempts) for the jobs of these runs that were tried before."""
     jobs = [job for _, (first, stop) in runs for job in charged(batch, first, stop)]
     return tuple((job, 1 + batch.losses.get(job, 0) + batch.failures.get(job, 0)) for job in jobs)
+
+
+def _end_shadows(s: Scheduler, batch: Batch, ended: list[Run]) -> None:
+    """End the attempts at hosts that were away, now that the jobs have ended elsewhere."""
+    for number in list(s.shadowed):
+        lease = s.leases[number]
+        worker = s.pool.workers[lease.worker]
+        if lease.batch == batch.number:
+            for run in ended:
+                for first, stop in lease.take_late(*run):
+                    s.order(c.EndJob(worker.engine, worker.number, number, first, stop))
+        if not lease.late:
+            s.shadowed.discard(number)
 
 
 def _finish(s: Scheduler, batch: Batch, first: int, stop: int, source: State, accepted: list[Run]) -> None:
@@ -69,21 +81,17 @@ def close(s: Scheduler, batch: Batch, first: int, stop: int) -> None:
             s.order(c.DropSegment(segment.number))
 
 
-def late(s: Scheduler, lease: Lease, event: RunReported) -> None:
-    """Take a late first outcome of a lost worker; a second attempt under way is ended."""
-    batch = s.batches[lease.batch]
+def late(s: Scheduler, batch: Batch, told: list[Run]) -> list[tuple[State, Run]]:
+    """Return which late outcomes are first ones, with the states of their jobs; second attempts under way are ended."""
     runs: list[tuple[State, Run]] = []
-    for first, stop in lease.take(event.first, event.stop):
+    for first, stop in told:
         for source in (State.QUEUED, State.RUNNING):
             runs += [(source, run) for run in batch.jobs[source].overlap(first, stop)]
     runs.sort(key=lambda part: part[1])
     for source, (first, stop) in runs:
         if source is State.RUNNING:
             _end_attempts(s, batch, first, stop)
-    s.dropped += event.stop - event.first - sum(stop - first for _, (first, stop) in runs)
-    told(s, batch, runs, event.failed)
-    if event.ended or not lease.left:
-        s.lapsed.pop(lease.number, None)
+    return runs
 
 
 def lost(s: Scheduler, batch: Batch, runs: tuple[Run, ...], source: State, story: Any, attempts: int = 0) -> None:
@@ -91,6 +99,7 @@ def lost(s: Scheduler, batch: Batch, runs: tuple[Run, ...], source: State, story
     for first, stop in runs:
         batch.jobs.move(first, stop, source, State.LOST)
         forgive(batch, first, stop)
+    _end_shadows(s, batch, list(runs))
     s.order(c.TellLost(batch.number, runs, story, attempts))
 
 
@@ -109,6 +118,7 @@ def cancel(s: Scheduler, batch: Batch, runs: tuple[Run, ...]) -> None:
         forgive(batch, first, stop)
         close(s, batch, first, stop)
     if gone:
+        _end_shadows(s, batch, list(gone))
         s.order(c.TellCancelled(batch.number, tuple(gone)))
 
 
@@ -124,10 +134,17 @@ def _end_attempts(s: Scheduler, batch: Batch, first: int, stop: int) -> None:
 
 
 def give_up(s: Scheduler) -> None:
-    """End everything queued as lost when no engine can run anything (P1: nothing hangs)."""
-    story = s.pool.hopeless()
-    if story is None:
-        return
+    """End everything queued as lost that no engine can run (P1: nothing hangs)."""
     for batch in s.batches.values():
-        if batch.jobs.count(State.QUEUED):
-            lost(s, batch, tuple(batch.jobs[State.QUEUED]), State.QUEUED, story)
+        hopeless = [kind for kind in batch.kinds if s.pool.hopeless(kind)] if batch.jobs.count(State.QUEUED) else []
+        for kind in hopeless:
+            able = s.pool.able(kind)
+            story = able[0].failure if able else c.NoEngine(kind)
+            runs = [
+                run
+                for segment in batch.segments
+                if segment.function and segment.service == kind
+                for run in batch.jobs[State.QUEUED].overlap(segment.first, segment.stop)
+            ]
+            if runs:
+                lost(s, batch, tuple(Ranges(runs)), State.QUEUED, story)

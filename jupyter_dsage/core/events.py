@@ -2,27 +2,76 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from jupyter_dsage.core.pool import Abilities
 
 if TYPE_CHECKING:
     from jupyter_dsage.core.ranges import Run
 
 
 @dataclass(frozen=True, slots=True)
+class EngineAdded:
+    """An engine is being connected to: what it has and can do will be told by `EngineOpened`."""
+
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class EngineOpened:
-    """An engine is ready to start workers."""
+    """An engine is ready to start workers. `latency`: seconds a message takes there and back."""
+
+    engine: str
+    slots: int
+    can: Abilities = field(default_factory=Abilities)
+    latency: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFailed:
+    """An engine is gone, or cannot be reached; `story` says why, for people. The loss of its workers comes before."""
+
+    engine: str
+    story: Any
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAway:
+    """An engine's host has fallen silent; its workers may live on there."""
+
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineBack:
+    """An engine that was away answers again, its workers with it; what they told meanwhile follows."""
+
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineScaled:
+    """An engine has more or fewer slots now."""
 
     engine: str
     slots: int
 
 
 @dataclass(frozen=True, slots=True)
-class EngineFailed:
-    """An engine is gone, or cannot start workers; `story` says why, for people."""
+class RemovalAsked:
+    """Do without an engine: once its running jobs have ended, or at once (`now`), its jobs being moved."""
 
     engine: str
-    story: Any
+    now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyMeasured:
+    """A message to an engine and back took this long (seconds)."""
+
+    engine: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +109,8 @@ class JobsAdded:
     segment: int
     function: str
     count: int
+    service: str | None = None
+    """The service that they call, where the function is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +196,14 @@ class TimePassed:
 
 
 Event = (
-    EngineOpened
+    EngineAdded
+    | EngineOpened
     | EngineFailed
+    | EngineAway
+    | EngineBack
+    | EngineScaled
+    | RemovalAsked
+    | LatencyMeasured
     | WorkerJoined
     | WorkerLost
     | BatchOpened

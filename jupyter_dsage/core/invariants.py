@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from jupyter_dsage import settings
 from jupyter_dsage.core.pool import Stage
 from jupyter_dsage.core.ranges import Ranges
-from jupyter_dsage.core.states import State
+from jupyter_dsage.core.states import ENDED, State
 
 if TYPE_CHECKING:
     from jupyter_dsage.core.batch import Batch
+    from jupyter_dsage.core.pool import Engine
     from jupyter_dsage.core.scheduler import Scheduler
 
 
@@ -21,6 +22,8 @@ def check(s: Scheduler) -> None:
         _check_segments(batch)
         _check_running(s, batch)
     _check_workers(s)
+    _check_engines(s)
+    _check_lapsed(s)
     _check_no_idling(s)
 
 
@@ -83,14 +86,56 @@ def _check_workers(s: Scheduler) -> None:
             _hold(s.leases[number].worker == worker.number, f"lease {number} is not worker {worker.number}'s")
         if worker.stage in (Stage.STARTING, Stage.STOPPING):
             _hold(not worker.leases, f"worker {worker.number} is {worker.stage.value} and has a lease")
+        if s.pool.engines[worker.engine].away:
+            _hold(not worker.leases, f"worker {worker.number} is away and has a lease")
+        else:
+            _hold(not worker.held, f"worker {worker.number} is here and holds leases from before")
     held = sum(len(worker.leases) for worker in s.pool.workers.values())
     _hold(held == len(s.leases), "a lease belongs to no worker")
+    shadowed = {number for number, lease in s.leases.items() if lease.late}
+    _hold(shadowed <= s.shadowed <= set(s.leases), "a lease with late jobs is not noted, or one that is gone is")
 
 
 def _check_no_idling(s: Scheduler) -> None:
     """No ready worker idles while a batch would grant it something (the scheduler conserves work)."""
     for worker in s.pool.workers.values():
-        if worker.stage is Stage.READY and not worker.leases:
+        engine = s.pool.engines[worker.engine]
+        if worker.stage is Stage.READY and not worker.leases and not engine.away:
             for batch in s.batches.values():
-                idle = batch.hungry() and batch.admits(worker.number)
+                idle = batch.hungry() and batch.admits(worker.number) and _takes_some(engine, batch)
                 _hold(not idle, f"worker {worker.number} idles while batch {batch.number} has queued jobs")
+
+
+def _takes_some(engine: Engine, batch: Batch) -> bool:
+    """Tell whether an engine can run one of a batch's queued jobs."""
+    queued = batch.jobs[State.QUEUED]
+    runs = [s for s in batch.segments if engine.can.take(s.service) and queued.overlap(s.first, s.stop)]
+    return bool(runs)
+
+
+def _check_engines(s: Scheduler) -> None:
+    """Nobody starts workers at an engine that is not at work, and nobody waits for what no engine can do (P1)."""
+    for worker in s.pool.workers.values():
+        _hold(worker.engine in s.pool.engines, f"worker {worker.number} is at {worker.engine}, which is gone")
+    for engine in s.pool.engines.values():
+        _hold(not engine.due or engine.at_work, f"{engine.name} is {engine.state}, and workers are due there")
+        _hold(not engine.leaving or bool(s.pool.of(engine.name)), f"{engine.name} is leaving and has no workers left")
+    for batch in s.batches.values():
+        queued = batch.jobs[State.QUEUED]
+        for segment in batch.segments:
+            waits = bool(segment.function) and bool(queued.overlap(segment.first, segment.stop))
+            _hold(not (waits and s.pool.hopeless(segment.service)), f"segment {segment.number} waits for no engine")
+
+
+def _check_lapsed(s: Scheduler) -> None:
+    """What a silent host's workers may still run is remembered, and no lease is both granted and lapsed."""
+    _hold(not s.lapsed.keys() & s.leases.keys(), "a lease has lapsed and has not")
+    for number, lease in s.lapsed.items():
+        _hold(not lease.late, f"lease {number} has lapsed, and jobs of it count as running elsewhere")
+    for number, lease in s.leases.items():
+        twice = [run for first, stop in lease.left for run in lease.late.overlap(first, stop)]
+        _hold(not twice, f"lease {number} has jobs that are left, and late")
+        ended = [
+            run for a, b in lease.late for state in ENDED for run in s.batches[lease.batch].jobs[state].overlap(a, b)
+        ]
+        _hold(not ended, f"lease {number} still runs jobs that have ended elsewhere")

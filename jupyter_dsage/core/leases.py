@@ -5,13 +5,14 @@ Numbers rise with time, so that a worker's page can tell an earlier lease from a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
+from jupyter_dsage.core.ranges import Ranges
 
 if TYPE_CHECKING:
-    from jupyter_dsage.core.ranges import Ranges, Run
+    from jupyter_dsage.core.ranges import Run
 
 
 @dataclass(slots=True)
@@ -32,6 +33,10 @@ class Lease:
     each: float
     left: Ranges
     recalled: bool = False
+    latency: float = 0.0
+    """Seconds a message takes to its worker and back."""
+    late: Ranges = field(default_factory=Ranges)
+    """Jobs that were moved while its host was silent, and now run elsewhere: whoever tells first counts."""
 
     @property
     def estimate(self) -> float:
@@ -41,15 +46,24 @@ class Lease:
     @property
     def due(self) -> float:
         """Return when it has run so long that its worker is no place to wait behind."""
-        return self.granted + max(settings.PATIENCE_SECONDS, settings.PATIENCE_FACTOR * self.estimate)
+        patience = max(settings.PATIENCE_SECONDS, settings.PATIENCE_FACTOR * self.estimate)
+        return self.granted + patience + 2 * self.latency
 
     def take(self, first: int, stop: int) -> list[Run]:
         """Take ``[first, stop)`` out of what is left; return the runs that were left of it."""
-        runs = self.left.overlap(first, stop)
-        for a, b in runs:
-            self.left.remove(a, b)
-        return runs
+        return _taken(self.left, first, stop)
+
+    def take_late(self, first: int, stop: int) -> list[Run]:
+        """Take ``[first, stop)`` out of what runs elsewhere too; return the runs that were of it."""
+        return _taken(self.late, first, stop)
 
     def unstarted(self, *, begun: bool) -> bool:
         """Tell whether there may be jobs in it that have not started (one runs if it is `begun`)."""
         return len(self.left) > (1 if begun else 0)
+
+
+def _taken(jobs: Ranges, first: int, stop: int) -> list[Run]:
+    runs = jobs.overlap(first, stop)
+    for a, b in runs:
+        jobs.remove(a, b)
+    return runs

@@ -15,36 +15,69 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from jupyter_dsage.core.batch import Batch, Segment
-    from jupyter_dsage.core.pool import Worker
+    from jupyter_dsage.core.pool import Abilities, Pool, Worker
     from jupyter_dsage.core.ranges import Ranges
 
 
-def choose_batch(hungry: Iterable[Batch], worker: int) -> Batch | None:
-    """Return the batch that has been served least among those that may grant to this worker.
+def choose(hungry: Iterable[Batch], worker: Worker, pool: Pool) -> tuple[Batch, Segment, int, int] | None:
+    """Return the batch, the segment and the jobs ``first, stop`` of a worker's next lease; None if it gets none.
 
-    Fair queueing by start time: each batch's account (`Batch.served`) is charged with the work granted, so
-    a batch of one waits for one lease, however many jobs another one has.
+    The batch that has been served least goes first, among those that may grant to this worker and have jobs that its
+    engine can run. Fair queueing by start time: each batch's account (`Batch.served`) is charged with the work
+    granted, so a batch of one waits for one lease, however many jobs another one has.
     """
-    best: Batch | None = None
-    for batch in hungry:
-        if batch.admits(worker) and (best is None or batch.served < best.served):
-            best = batch
-    return best
+    can = pool.engines[worker.engine].can
+    able = [batch for batch in hungry if batch.admits(worker.number) and any(map(can.take, batch.kinds))]
+    while able:
+        batch = min(able, key=lambda batch: batch.served)
+        run = choose_run(batch, worker, pool)
+        if run is not None:
+            return batch, *run
+        able.remove(batch)
+    return None
 
 
-def choose_run(batch: Batch, worker: Worker, slots: int) -> tuple[Segment, int, int]:
+def choose_run(batch: Batch, worker: Worker, pool: Pool) -> tuple[Segment, int, int] | None:
     """Return the segment and the jobs ``first, stop`` of the next lease of a hungry batch."""
+    engine = pool.engines[worker.engine]
     queued = batch.jobs[State.QUEUED]
-    run = _preferred(batch, worker) or queued.first_run()
+    if all(map(engine.can.take, batch.kinds)):
+        run = _preferred(batch, worker) or queued.first_run()
+    else:
+        run = _takable(batch, queued, engine.can)
     if run is None:
-        raise LookupError(f"batch {batch.number} has no queued job")
+        return None
     first, stop = run
     segment = batch.segment_of(first)
-    size = lease_size(len(queued), slots, batch.seconds, batch.largest)
+    seconds = batch.seconds_on(engine.name)
+    slots = equal_slots(batch, engine.name, pool)
+    size = lease_size(len(queued), slots, seconds, batch.largest, engine.latency)
     stop = min(stop, segment.stop, first + size)
     if batch.losses:
         stop = _alone(batch, first, stop)
     return segment, first, stop
+
+
+def equal_slots(batch: Batch, engine: str, pool: Pool) -> float:
+    """Return how many slots of this engine's speed all that are at work amount to: a faster one counts for more."""
+    here = batch.seconds_on(engine)
+    if here is None or len(batch.speeds) < 2:  # noqa: PLR2004  (nothing to compare)
+        return pool.slots()
+    return sum(
+        other.slots * here / max(batch.seconds_on(other.name) or here, 1e-7)
+        for other in pool.engines.values()
+        if other.at_work and any(map(other.can.take, batch.kinds))
+    )
+
+
+def _takable(batch: Batch, queued: Ranges, can: Abilities) -> tuple[int, int] | None:
+    """Return the first queued jobs that an engine can run, in a batch where it cannot run all."""
+    for segment in batch.segments:
+        if segment.open and segment.function and can.take(segment.service):
+            runs = queued.overlap(segment.first, segment.stop)
+            if runs:
+                return runs[0]
+    return None
 
 
 def _preferred(batch: Batch, worker: Worker) -> tuple[int, int] | None:

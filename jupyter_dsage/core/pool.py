@@ -21,6 +21,24 @@ class Stage(Enum):
     """Was told to leave (or is being killed); its exit will be told."""
 
 
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What an engine can do, as it declared when it opened."""
+
+    functions: bool = True
+    """It runs any function; else only services, called with plain data."""
+    services: frozenset[str] = frozenset()
+    """The services registered at its workers."""
+    interrupt: bool = True
+    """It can end a running job."""
+    scale: bool = True
+    """Its slots can be changed."""
+
+    def take(self, service: str | None) -> bool:
+        """Tell whether jobs that call this service (None: a function) can run there."""
+        return self.functions if service is None else service in self.services
+
+
 @dataclass(slots=True)
 class Worker:
     """A worker. `due`: when a starting worker must have joined."""
@@ -38,6 +56,8 @@ class Worker:
     """It has told something: it can do its work."""
     place: tuple[int, int] | None = None
     """(batch, job) after its last lease: where it goes on when segments matter."""
+    held: list[int] = field(default_factory=list)
+    """The leases that lapsed when its host fell silent, and that it may still be running."""
 
     def holds(self, segment: int) -> tuple[bool, tuple[int, ...]]:
         """Note that the segment is used; return whether it was there, and which ones are to be dropped."""
@@ -56,12 +76,35 @@ class Engine:
 
     name: str
     slots: int
+    can: Abilities = field(default_factory=Abilities)
+    latency: float = 0.0
+    """Seconds a message takes there and back."""
+    opened: bool = True
+    """It has said what it can do; before that it is being connected to."""
+    away: bool = False
+    """Its host is silent: nobody knows how its workers are, and their jobs were moved."""
+    leaving: bool = False
+    """It is being removed, and goes when its last worker has."""
     births: int = 0
     due: list[float] = field(default_factory=list)
     """When to start the workers that are missing."""
     failure: Any = None
     """The story of why it cannot start workers; None while it can."""
     last_story: Any = None
+
+    @property
+    def state(self) -> str:
+        """Return where it stands, in one word for people."""
+        if self.failure is not None:
+            return "failed"
+        if self.leaving:
+            return "leaving"
+        return "away" if self.away else "open" if self.opened else "connecting"
+
+    @property
+    def at_work(self) -> bool:
+        """Whether its workers can be given leases."""
+        return self.opened and not self.away and not self.leaving and self.failure is None
 
     def backoff(self) -> float:
         """Return the seconds to wait before the next start: none at first, then doubling."""
@@ -94,18 +137,26 @@ class Pool:
         self.starting.pop(number, None)
         return self.workers.pop(number, None)
 
+    def of(self, engine: str) -> list[Worker]:
+        """Return the workers of an engine."""
+        return [worker for worker in self.workers.values() if worker.engine == engine]
+
     def missing(self, engine: Engine) -> int:
-        """Return how many workers an engine has less than slots."""
-        return engine.slots - sum(worker.engine == engine.name for worker in self.workers.values())
+        """Return how many workers an engine has less than slots (below 0: more)."""
+        return engine.slots - len(self.of(engine.name))
 
     def slots(self) -> int:
-        """Return the slots of all engines that can start workers."""
-        return sum(engine.slots for engine in self.engines.values() if engine.failure is None)
+        """Return the slots of all engines that are at work."""
+        return sum(engine.slots for engine in self.engines.values() if engine.at_work)
 
-    def hopeless(self) -> Any:
-        """Return the story of the failure when no engine can run anything, else None."""
-        if not self.engines or self.workers:
-            return None
-        if all(engine.failure is not None for engine in self.engines.values()):
-            return next(iter(self.engines.values())).failure
-        return None
+    def able(self, service: str | None) -> list[Engine]:
+        """Return the engines that can run jobs of this kind, and those of which that is not known yet."""
+        return [engine for engine in self.engines.values() if not engine.opened or engine.can.take(service)]
+
+    def hopeless(self, service: str | None) -> bool:
+        """Tell whether no engine can run jobs of this kind now, nor may come to."""
+        able = self.able(service)
+        if not self.engines or any(engine.failure is None for engine in able):
+            return False
+        at_work = {worker.engine for worker in self.workers.values()}
+        return not any(engine.name in at_work for engine in able)

@@ -36,7 +36,7 @@ def handle(s: Scheduler, event: Request) -> None:
     batch = s.batches[event.batch]
     match event:
         case e.JobsAdded():
-            batch.append(event.segment, event.function, event.count)
+            batch.append(event.segment, event.function, event.count, event.service)
         case e.JobsSkipped():
             skipped = batch.append(0, "", event.count)
             ends.cancel(s, batch, ((skipped.first, skipped.stop),))
@@ -63,7 +63,7 @@ def _retry(s: Scheduler, batch: Batch, event: e.RetryAsked) -> None:
             for a, b in batch.jobs[source].overlap(first, stop):
                 batch.jobs.move(a, b, source, State.QUEUED)
                 again.add(a, b)
-    for lease in s.lapsed.values():
+    for lease in (*s.lapsed.values(), *(s.leases[number] for number in s.shadowed)):
         if lease.batch == batch.number:
             for a, b in again.overlap(lease.first, lease.stop):
-                lease.take(a, b)
+                (lease.take if lease.number in s.lapsed else lease.take_late)(a, b)

@@ -7,14 +7,14 @@ the events of clients are in `core.requests`, the bookkeeping of ends in `core.e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.core import commands as c
-from jupyter_dsage.core import ends, invariants, placement, requests
+from jupyter_dsage.core import ends, engines, invariants, placement, requests
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.leases import Lease
-from jupyter_dsage.core.pool import Engine, Pool, Stage, Worker
+from jupyter_dsage.core.pool import Pool, Stage
 from jupyter_dsage.core.ranges import Ranges
 from jupyter_dsage.core.retry import retry_after_loss
 from jupyter_dsage.core.snapshot import Snapshot, take
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.core.batch import Batch
     from jupyter_dsage.core.commands import Command
     from jupyter_dsage.core.events import Event
+    from jupyter_dsage.core.pool import Worker
 
 
 class Scheduler:
@@ -41,6 +42,8 @@ class Scheduler:
         self._virtual = 0.0
         """Where the account of the batch that was granted last began: a newcomer starts there, not at 0."""
         self._out: list[Command] = []
+        self.shadowed: set[int] = set()
+        """Leases with jobs that were moved while their host was silent, and run elsewhere too."""
         self._room: dict[int, None] = {}
         """Ready workers with fewer than two leases, in the order they got room."""
 
@@ -54,16 +57,22 @@ class Scheduler:
                 self._reported(event, now)
             case e.BatchOpened() | e.RetryAsked():
                 requests.handle(self, event)
-                self._revive(now)
+                engines.revive(self, now)
             case e.JobsAdded() | e.JobsSkipped() | e.CancelAsked():
                 requests.handle(self, event)
             case e.PauseAsked() | e.ResumeAsked() | e.LimitAsked():
                 requests.handle(self, event)
-            case e.EngineOpened():
-                self._engine_opened(Engine(event.engine, event.slots), now)
-            case e.EngineFailed():
-                engine = self.pool.engines.setdefault(event.engine, Engine(event.engine, 0))
-                self._engine_failed(engine, event.story)
+            case (
+                e.EngineAdded()
+                | e.EngineOpened()
+                | e.EngineFailed()
+                | e.EngineAway()
+                | e.EngineBack()
+                | e.EngineScaled()
+                | e.RemovalAsked()
+                | e.LatencyMeasured()
+            ):
+                engines.handle(self, event, now)
             case e.WorkerJoined():
                 self._joined(event.worker)
             case e.WorkerLost():
@@ -74,7 +83,7 @@ class Scheduler:
                 self._refresh(now)
             case e.TimePassed():
                 pass
-        self._start_due(now)
+        engines.start_due(self, now)
         self._fill(now)
         self._rebalance(now)
         ends.give_up(self)
@@ -83,7 +92,7 @@ class Scheduler:
     def next_deadline(self) -> float | None:
         """Return when `TimePassed` is due at the latest, or None while only events matter."""
         times = [due for engine in self.pool.engines.values() for due in engine.due]
-        times += [worker.due for worker in self.pool.starting.values()]
+        times += [w.due for w in self.pool.starting.values() if not self.pool.engines[w.engine].away]
         times += [due for due, _ in self._recallable()]
         return min(times, default=None)
 
@@ -99,7 +108,16 @@ class Scheduler:
         """Add a command to what this event leads to."""
         self._out.append(command)
 
-    # --- engines and workers -------------------------------------------------------------------------------
+    # --- workers -------------------------------------------------------------------------------------------
+
+    def has_room(self, worker: Worker) -> None:
+        """Note that a worker may take leases, if it may."""
+        if worker.stage is Stage.READY and len(worker.leases) < settings.LEASES_IN_FLIGHT:
+            self._room[worker.number] = None
+
+    def no_room(self, worker: Worker) -> None:
+        """Note that a worker takes no leases."""
+        self._room.pop(worker.number, None)
 
     def _joined(self, number: int) -> None:
         worker = self.pool.workers.get(number)
@@ -107,94 +125,59 @@ class Scheduler:
             return
         worker.stage = Stage.READY
         del self.pool.starting[number]
-        self._room[number] = None
+        if not self.pool.engines[worker.engine].away:
+            self.has_room(worker)
         self.order(c.TellPool())
 
     def _lost(self, event: e.WorkerLost, now: float) -> None:
         worker = self.pool.remove(event.worker)
         if worker is None:
             return
-        self._room.pop(event.worker, None)
+        self.no_room(worker)
+        self.shadowed.difference_update(worker.leases)  # there is no attempt left to end
         for number in worker.leases:
-            self._lapse(self.leases.pop(number), event)
+            self._charge(self.leases[number], event)
+            self.lapse(number)
         engine = self.pool.engines[worker.engine]
         engine.last_story = event.story
         if worker.stage is Stage.STARTING or (worker.leases and not worker.proven and event.job is None):
             engine.births += 1
-        if engine.births >= settings.BIRTH_ATTEMPTS:
-            self._engine_failed(engine, event.story)
-        elif engine.failure is None:
-            engine.due.append(now + engine.backoff())
+        engines.replace(self, worker, now)
         self.order(c.TellPool())
 
-    def _lapse(self, lease: Lease, event: e.WorkerLost) -> None:
-        """Queue the jobs of a lost worker's lease again; charge only the one that was running."""
+    def _charge(self, lease: Lease, event: e.WorkerLost) -> None:
+        """Charge the job that was running on a lost worker, and no other; end it if it has cost too many."""
         batch = self.batches[lease.batch]
-        batch.released(lease.worker)
         job = event.job if event.lease == lease.number else None
         if job is not None and job in lease.left and not retry_after_loss(batch, job):
             lease.take(job, job + 1)
             ends.lost(self, batch, ((job, job + 1),), State.RUNNING, event.story, batch.losses[job])
+
+    def lapse(self, number: int, *, keep: bool = False) -> None:
+        """Queue the jobs of a lease again; an outcome that comes late is still welcome.
+
+        `keep`: note the lease even if nothing is left of it: its worker may be busy with what was cancelled.
+        """
+        lease = self.leases.pop(number)
+        self.shadowed.discard(number)
+        batch = self.batches[lease.batch]
+        batch.released(lease.worker)
         for first, stop in lease.left:
             batch.jobs.move(first, stop, State.RUNNING, State.QUEUED)
-        if lease.left:
+        for first, stop in lease.late:
+            lease.left.add(first, stop)
+        lease.late = Ranges()
+        if lease.left or keep:
             self.lapsed[lease.number] = lease
             while len(self.lapsed) > settings.LAPSED_LEASES:
                 self.lapsed.pop(next(iter(self.lapsed)))
 
-    def _engine_opened(self, engine: Engine, now: float) -> None:
-        """Start what an engine lacks: all its workers, or on its return those that are gone."""
-        self.pool.engines[engine.name] = engine
-        engine.due = [now] * self.pool.missing(engine)
-        self.order(c.TellPool())
-
-    def _proved(self, worker: Worker, now: float) -> None:
-        """A worker told something for the first time: its engine can start workers after all."""
-        worker.proven = True
-        engine = self.pool.engines[worker.engine]
-        if engine.births >= settings.BIRTH_ATTEMPTS and engine.failure is not None:
-            engine.failure = None
-            engine.due = [now] * self.pool.missing(engine)
-        engine.births = 0
-
-    def _engine_failed(self, engine: Engine, story: Any) -> None:
-        engine.failure = story
-        engine.due.clear()
-        self.order(c.TellPool())
-
-    def _start_due(self, now: float) -> None:
-        for engine in self.pool.engines.values():
-            while engine.due and min(engine.due) <= now:
-                engine.due.remove(min(engine.due))
-                worker = self.pool.new_worker(engine.name, now + settings.JOIN_SECONDS)
-                self.order(c.StartWorker(engine.name, worker.number))
-        for worker in self.pool.starting.values():
-            if worker.due <= now:
-                worker.due = now + settings.JOIN_SECONDS
-                self.order(c.KillWorker(worker.engine, worker.number))
-
     def _refresh(self, now: float) -> None:
-        self._revive(now)
+        engines.revive(self, now)
         for worker in self.pool.workers.values():
             if worker.stage is Stage.READY:
-                worker.stage = Stage.RETIRING
-                self._room.pop(worker.number, None)
-                self._leave_if_done(worker)
+                engines.retire(self, worker)
         self.order(c.TellPool())
-
-    def _revive(self, now: float) -> None:
-        """Give failed engines another chance: somebody wants something new, and the world may have changed."""
-        for engine in self.pool.engines.values():
-            if engine.failure is not None:
-                engine.births = 0
-                engine.failure = None
-                engine.due = [now] * self.pool.missing(engine)
-                self.order(c.TellPool())
-
-    def _leave_if_done(self, worker: Worker) -> None:
-        if worker.stage is Stage.RETIRING and not worker.leases:
-            worker.stage = Stage.STOPPING
-            self.order(c.StopWorker(worker.engine, worker.number))
 
     # --- reports -------------------------------------------------------------------------------------------
 
@@ -203,20 +186,25 @@ class Scheduler:
         if lease is None or lease.worker != event.worker:
             self.dropped += event.stop - event.first
             return
-        if lease.number in self.lapsed:
-            ends.late(self, lease, event)
-            return
-        worker = self.pool.workers[lease.worker]
-        if not worker.proven:
-            self._proved(worker, now)
         batch = self.batches[lease.batch]
-        if event.stop > event.first:
-            batch.observe(event.stop - event.first, event.seconds)
-            batch.served += event.seconds - lease.each * (event.stop - event.first)
-        runs = lease.take(event.first, event.stop)
-        self.dropped += event.stop - event.first - sum(b - a for a, b in runs)
-        ends.told(self, batch, [(State.RUNNING, run) for run in runs], event.failed)
-        if event.ended:
+        if lease.number in self.lapsed:
+            runs = ends.late(self, batch, lease.take(event.first, event.stop))
+            if event.ended or not lease.left:
+                self.lapsed.pop(lease.number, None)
+        else:
+            worker = self.pool.workers[lease.worker]
+            if not worker.proven:
+                engines.proved(self, worker, now)
+            if event.stop > event.first:
+                batch.observe(event.stop - event.first, event.seconds, worker.engine)
+                batch.served += event.seconds - lease.each * (event.stop - event.first)
+            runs = [(State.RUNNING, run) for run in lease.take(event.first, event.stop)]
+            if lease.late:
+                runs += ends.late(self, batch, lease.take_late(event.first, event.stop))
+                runs.sort(key=lambda part: part[1])
+        self.dropped += event.stop - event.first - sum(stop - first for _, (first, stop) in runs)
+        ends.told(self, batch, runs, event.failed)
+        if event.ended and lease.number in self.leases:
             self._end_lease(lease, now)
 
     def _end_lease(self, lease: Lease, now: float) -> None:
@@ -224,15 +212,15 @@ class Scheduler:
         for first, stop in lease.left:
             batch.jobs.move(first, stop, State.RUNNING, State.QUEUED)
         del self.leases[lease.number]
+        self.shadowed.discard(lease.number)
         batch.released(worker.number)
         worker.leases.remove(lease.number)
         if worker.leases:
             self.leases[worker.leases[0]].granted = now
         else:
             worker.place = (lease.batch, lease.stop)
-        if worker.stage is Stage.READY:
-            self._room[worker.number] = None
-        self._leave_if_done(worker)
+        self.has_room(worker)
+        engines.leave_if_done(self, worker)
 
     def _recalled(self, event: e.LeaseRecalled) -> None:
         lease = self.leases.get(event.lease)
@@ -241,6 +229,7 @@ class Scheduler:
         start = max(event.start, lease.first)
         for first, stop in lease.take(start, lease.stop):
             self.batches[lease.batch].jobs.move(first, stop, State.RUNNING, State.QUEUED)
+        lease.take_late(start, lease.stop)
         lease.stop = start
 
     # --- granting ------------------------------------------------------------------------------------------
@@ -248,31 +237,32 @@ class Scheduler:
     def _fill(self, now: float) -> None:
         """Grant leases until nobody has room or nothing is queued: idle workers first."""
         hungry = [batch for batch in self.batches.values() if batch.hungry()]
-        slots = self.pool.slots()
         for depth in range(settings.LEASES_IN_FLIGHT):
             for number in list(self._room):
                 if not hungry:
                     return
                 worker = self.pool.workers[number]
                 if len(worker.leases) == depth and self._has_room(worker, now):
-                    self._grant(worker, hungry, slots, now)
+                    self._grant(worker, hungry, now)
 
     def _has_room(self, worker: Worker, now: float) -> bool:
         """Tell whether a worker may have one more: a second lease only behind a first that is short."""
         if not worker.leases:
             return True
         running = self.leases[worker.leases[0]]
-        return 0 < running.estimate <= settings.DEPTH_SECONDS and not running.recalled and now < running.due
+        short = max(settings.DEPTH_SECONDS, settings.DEPTH_LATENCIES * running.latency)
+        return 0 < running.estimate <= short and not running.recalled and now < running.due
 
-    def _grant(self, worker: Worker, hungry: list[Batch], slots: int, now: float) -> None:
-        batch = placement.choose_batch(hungry, worker.number)
-        if batch is None or (worker.leases and batch.seconds is None):
+    def _grant(self, worker: Worker, hungry: list[Batch], now: float) -> None:
+        chosen = placement.choose(hungry, worker, self.pool)
+        if chosen is None or (worker.leases and chosen[0].seconds is None):
             return
-        segment, first, stop = placement.choose_run(batch, worker, slots)
+        batch, segment, first, stop = chosen
         batch.jobs.move(first, stop, State.QUEUED, State.RUNNING)
         lease = Lease(
             self._next_lease, worker.number, batch.number, segment.number, first, stop, now,
-            batch.seconds or 0.0, Ranges([(first, stop)]),
+            batch.seconds_on(worker.engine) or 0.0, Ranges([(first, stop)]),
+            latency=self.pool.engines[worker.engine].latency,
         )  # fmt: skip
         self._next_lease += 1
         self.leases[lease.number] = lease
@@ -313,8 +303,10 @@ class Scheduler:
                 self.recall(lease)
 
     def _recallable(self) -> list[tuple[float, Lease]]:
-        if not any(not self.pool.workers[number].leases for number in self._room):
+        idle = {self.pool.workers[n].engine for n in self._room if not self.pool.workers[n].leases}
+        if not idle:
             return []
+        able = [self.pool.engines[name].can for name in idle]
         out = []
         for worker in self.pool.workers.values():
             begun = True
@@ -322,6 +314,8 @@ class Scheduler:
                 lease = self.leases[number]
                 batch = self.batches[lease.batch]
                 others = batch.limit is None or len(batch.workers) < batch.limit
+                service = batch.segment_of(lease.first).service
+                others = others and any(can.take(service) for can in able)
                 if others and not lease.recalled and lease.unstarted(begun=begun):
                     out.append((lease.due, lease))
                 begun = False

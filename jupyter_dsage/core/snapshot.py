@@ -9,6 +9,7 @@ from jupyter_dsage.core.states import State
 
 if TYPE_CHECKING:
     from jupyter_dsage.core.job_table import JobTable
+    from jupyter_dsage.core.pool import Abilities
     from jupyter_dsage.core.scheduler import Scheduler
 
 
@@ -41,11 +42,13 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """One engine: its slots, and why it cannot start workers (None while it can)."""
+    """One engine: its slots, why it cannot start workers (None while it can), where it stands, what it can do."""
 
     engine: str
     slots: int
     failure: object
+    state: str
+    can: Abilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def take(s: Scheduler) -> Snapshot:
         for b in s.batches.values()
     )
     workers = tuple(WorkerState(w.number, w.engine, w.stage.value, len(w.leases)) for w in s.pool.workers.values())
-    engines = tuple(EngineState(e.name, e.slots, e.failure) for e in s.pool.engines.values())
+    engines = tuple(EngineState(e.name, e.slots, e.failure, e.state, e.can) for e in s.pool.engines.values())
     return Snapshot(batches, workers, engines, s.dropped)
 
 

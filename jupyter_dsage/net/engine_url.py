@@ -1,7 +1,7 @@
-"""Engine URLs: ``local:?slots=2``, and the tuples of 2008, ``("dsage://localhost:", 12345, "/all_series", 2)``.
+"""Engine URLs: ``local:?slots=2``, ``dsage://host:port/service?slots=2``, and the tuples of 2008.
 
-Parsed in the client, so that a bad one is refused before anything starts. This version runs local workers; the
-other schemes are recognised and refused in one sentence.
+Parsed in the client, so that a bad one is refused before anything starts, and so is a worker server whose key is not
+known. Schemes of later versions are recognised and refused in one sentence.
 """
 
 from __future__ import annotations
@@ -9,10 +9,18 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
+from jupyter_dsage import settings
 from jupyter_dsage.errors import EngineError
+from jupyter_dsage.net.durations import seconds_of
+from jupyter_dsage.wire.setup import EngineSetup
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 MOST_SLOTS = 4096
 _OLD_SPELLINGS = ("pbu", "pb")
@@ -22,13 +30,32 @@ _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class EngineURL:
-    """One engine: its name for people, how many jobs it runs at once, the service its URL names (or None)."""
+    """One engine: its name for people, how many jobs it runs at once, the service its URL names (or None).
+
+    `host`, `port`, `key`, `linger`: of a worker server; `host` is empty where workers are local.
+    """
 
     name: str
     slots: int
     service: str | None = None
     note: str = ""
     """What the greeting says about it: for example that local workers stand in for a worker server."""
+    host: str = ""
+    port: int = 0
+    key: str = field(default="", repr=False)
+    linger: float = settings.LINGER_SECONDS
+
+    def setup(self) -> EngineSetup:
+        """Return it as the child is told of it."""
+        return EngineSetup(self.name, self.slots, self.note, self.host, self.port, self.key, self.linger)
+
+
+def engine_name(url: str) -> str:
+    """Return the name of the engine that a URL means, or the text itself if it is no URL of a worker server."""
+    scheme, colon, rest = url.partition("://")
+    if not colon or scheme not in ("dsage", *_OLD_SPELLINGS):
+        return url.partition("?")[0].rstrip(":")
+    return f"dsage://{rest.partition('/')[0].partition('?')[0]}"
 
 
 def default_slots() -> int:
@@ -77,48 +104,66 @@ def _parse(url: str) -> EngineURL:
     except ValueError as error:
         raise EngineError(f"{url!r} is no engine URL ({error}): try 'local:?slots=2'.") from None
     if parts.scheme in _LATER:
-        raise EngineError(f"{url!r}: this version runs local workers only; {parts.scheme} engines come later.")
+        raise EngineError(f"{url!r}: {parts.scheme} engines come with a later version; local: and dsage:// are here.")
     if parts.scheme not in ("local", "dsage", *_OLD_SPELLINGS):
         raise EngineError(f"{url!r} has the unknown scheme {parts.scheme!r}: try 'local:?slots=2'.")
     try:
         port = parts.port
     except ValueError:
         raise EngineError(f"{url!r} names no valid port: a port is a number from 1 to 65535.") from None
-    slots = _slots(url, _options(url, parts.query).get("slots"))
     if parts.scheme == "local":
         if parts.netloc or parts.path:
             raise EngineError(f"{url!r} names more than local workers: try 'local:?slots=2'.")
-        return EngineURL("local", slots)
-    return _dsage(url, parts.hostname, port, parts.path, slots)
+        return EngineURL("local", _slots(url, _options(url, parts.query, ("slots",)).get("slots")) or default_slots())
+    options = _options(url, parts.query, ("slots", "key", "linger"))
+    return _dsage(url, parts, port, options)
 
 
-def _options(url: str, query: str) -> dict[str, str]:
+def _options(url: str, query: str, known: Sequence[str]) -> dict[str, str]:
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name != "slots":
-            raise EngineError(f"{url!r} has the unknown option {name!r}: 'slots' is the one there is.")
+        if name not in known:
+            there = "'slots' is the one there is" if len(known) == 1 else f"there is {', '.join(known)}"
+            raise EngineError(f"{url!r} has the unknown option {name!r}: {there}.")
         if name in options:
             raise EngineError(f"{url!r} gives {name!r} twice: give it once.")
         options[name] = value
     return options
 
 
-def _slots(url: str, text: str | None) -> int:
+def _slots(url: str, text: str | None) -> int | None:
     if text is None:
-        return default_slots()
+        return None
     if not text.isdecimal() or len(text) > len(str(MOST_SLOTS)) or not 1 <= int(text) <= MOST_SLOTS:
         raise EngineError(f"{url!r} asks for {text!r} slots: a number from 1 to {MOST_SLOTS} is needed.")
     return int(text)
 
 
-def _dsage(url: str, host: str | None, port: int | None, path: str, slots: int) -> EngineURL:
+def _dsage(url: str, parts: SplitResult, port: int | None, options: dict[str, str]) -> EngineURL:
+    host = parts.hostname
     if not host or not port:
         raise EngineError(f"{url!r} needs a host and a port, as in 'dsage://localhost:12345/all_series?slots=2'.")
-    if host not in _LOCAL_HOSTS or _somebody_listens(host, port):
-        raise EngineError(f"{url!r}: this version runs local workers only; worker servers come with the next one.")
-    service = path if path.strip("/") else None
-    note = f"nobody listens on {host}:{port}, so {slots} local workers were started for it"
-    return EngineURL(f"dsage://{host}:{port}", slots, service, note)
+    if parts.username is not None or parts.password is not None:
+        raise EngineError(f"{url!r} names a user, and a worker server has none: its keys tell who may do what.")
+    slots = _slots(url, options.get("slots"))
+    linger = seconds_of(options.get("linger", f"{settings.LINGER_SECONDS:g}s"))
+    if linger is None:
+        raise EngineError(f"{url!r}: linger={options['linger']!r} is no duration: try linger=10min.")
+    service = parts.path if parts.path.strip("/") else None
+    name = f"dsage://[{host}]:{port}" if ":" in host else f"dsage://{host}:{port}"
+    old = f"{parts.scheme}:// was Foolscap's; it means {name} here" if parts.scheme in _OLD_SPELLINGS else ""
+    if host in _LOCAL_HOSTS and not _somebody_listens(host, port):
+        slots = slots or default_slots()
+        note = f"nobody listens on {host}:{port}, so {slots} local workers were started for it"
+        return EngineURL(name, slots, service, "; ".join(filter(None, (old, note))))
+    if find_spec("cryptography") is None:
+        raise EngineError(f"{url!r} needs TLS certificates: pip install 'jupyter_dsage[remote]'.")
+    from jupyter_dsage.net.keys import Keys, key_text
+
+    keys = Keys()
+    key = key_text(keys.check(host, port, options.get("key")))
+    keys.client()  # what is wrong with our own is raised here
+    return EngineURL(name, slots or MOST_SLOTS, service, old, host, port, key, linger)
 
 
 def _somebody_listens(host: str, port: int) -> bool:

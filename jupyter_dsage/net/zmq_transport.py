@@ -163,18 +163,20 @@ class ZmqNetwork:
     def __init__(self) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
 
-    def _made(self) -> zmq.Context[zmq.Socket[bytes]]:
+    @property
+    def context(self) -> zmq.Context[zmq.Socket[bytes]]:
+        """The zmq context, made on first use."""
         if self._context is None:
             self._context = zmq.Context()
         return self._context
 
     def listen(self, address: str) -> ZmqListener:
         """See `transport.Network`."""
-        return ZmqListener(self._made(), address)
+        return ZmqListener(self.context, address)
 
     def connect(self, address: str) -> ZmqLink:
         """See `transport.Network`."""
-        return ZmqLink(self._made(), address)
+        return ZmqLink(self.context, address)
 
     def poller(self) -> ZmqPoller:
         """See `transport.Network`."""

@@ -9,7 +9,6 @@ from IPython.core.error import UsageError as ShownUsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from jupyter_dsage import errors
-from jupyter_dsage.client.feeder import source_of
 from jupyter_dsage.notebook import completion, sessions, verbs
 from jupyter_dsage.notebook.cell import Cell
 from jupyter_dsage.notebook.line import USAGE, Line, parse
@@ -153,7 +152,7 @@ def _started(said: Line, function: Callable[..., Any], jobs: Jobs) -> Batch:
 
 
 def _grown(said: Line, batch: Batch, function: Callable[..., Any], jobs: Jobs) -> Batch:
-    batch.feed(source_of(jobs.jobs, batch.session.function(function), bare=jobs.bare))
+    batch.session.add_to(batch, jobs.jobs, function, bare=jobs.bare)
     if said.limit is not None:
         batch.limit = said.limit
     return batch

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.client.batch import Batch
     from jupyter_dsage.client.session import Session
+    from jupyter_dsage.wire import messages as m
 
 USAGE = (
-    "Usage: %dsage start [URL…] [--name NAME] | status | refresh | pause [BATCH…] | resume [BATCH…] | "
-    "cancel [BATCH…] | retry [BATCH…] | log [N] | ps | die [--all]   (%dsage? tells more)"
+    "Usage: %dsage start [URL…] [--name NAME] | status | engine add URL | engine remove URL [--now] | "
+    "engine scale URL SLOTS | refresh | pause [BATCH…] | resume [BATCH…] | cancel [BATCH…] | retry [BATCH…] | "
+    "log [N] | ps | die [--all]   (%dsage? tells more)"
 )
 
 LOG_LINES = 20
@@ -83,7 +85,7 @@ def run(line: str, names: Mapping[str, Any]) -> str:
 
 def _start(call: Call) -> str:
     session = sessions.start(call.words, call.options.get("name"))
-    notes = [engine.note for engine in session.engines if engine.note]
+    notes = [url.note for url in session.urls if url.note]
     return "\n".join([f"Session {session.name!r} started: child {session.pid}, {_engines(session)}.", *notes])
 
 
@@ -95,7 +97,7 @@ def _status(call: Call) -> str:
 def _told(session: Session) -> str:
     at_work = [worker for worker in session.workers if worker.stage == "ready"]
     lines = [f"Session {session.name!r}: child {session.pid}, {_engines(session)}, {len(at_work)} workers ready"]
-    lines += session.failures
+    lines += [f"{engine.name} is {engine.state}: {engine.note}" for engine in session.engines if engine.note]
     rows = [(f"worker {worker.worker}", worker.engine, f"pid {worker.pid}", worker.stage) for worker in session.workers]
     lines += columns(rows)
     counts = {batch.name: batch.counts for batch in session.batches.values()}
@@ -108,7 +110,22 @@ def _told(session: Session) -> str:
 
 
 def _engines(session: Session) -> str:
-    return ", ".join(f"{engine.slots} slots on {engine.name}" for engine in session.engines)
+    return ", ".join(_engine_told(engine) for engine in session.engines)
+
+
+def _engine_told(engine: m.EngineInfo) -> str:
+    return f"{engine.slots} slots on {engine.name}" if engine.state == "open" else f"{engine.name} ({engine.state})"
+
+
+def _engine(call: Call) -> str:
+    match call.words:
+        case ["add", url] if not call.options.get("now"):
+            return sessions.found(call.session).add(url)
+        case ["remove", url]:
+            return sessions.found(call.session).remove(url, now=bool(call.options.get("now")))
+        case ["scale", url, slots] if slots.isdecimal():
+            return sessions.found(call.session).scale(url, int(slots))
+    raise UsageError("'%dsage engine' wants: add URL, remove URL [--now], or scale URL SLOTS.")
 
 
 def _refresh(call: Call) -> str:
@@ -176,6 +193,7 @@ def _die(call: Call) -> str:
 VERBS: dict[str, Verb] = {
     "start": Verb(_start, {"name": Option("a name")}, "URL"),
     "status": Verb(_status),
+    "engine": Verb(_engine, {"session": _SESSION, "now": Option()}, "add|remove|scale URL"),
     "refresh": Verb(_refresh),
     "pause": Verb(_pause, words="BATCH"),
     "resume": Verb(_resume, words="BATCH"),

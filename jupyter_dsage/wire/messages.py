@@ -6,19 +6,11 @@ direction has its own closed set of kinds (`FROM_CLIENT`, ...): what a role may 
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from jupyter_dsage.settings import MAX_JOBS
-
-Number = Annotated[int, Meta(ge=0, le=MAX_JOBS)]
-Count = Annotated[int, Meta(ge=1, le=MAX_JOBS)]
-Text = Annotated[str, Meta(max_length=1_000_000)]
-Name = Annotated[str, Meta(max_length=1000)]
-Brief = Annotated[str, Meta(max_length=250)]
-Runs = tuple[tuple[Number, Number], ...]
-Seconds = Annotated[float, Meta(ge=0)]
+from jupyter_dsage.wire.setup import Brief, Count, EngineSetup, Name, Number, Runs, Seconds, Text
 
 
 class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -50,28 +42,19 @@ class WorkerInfo(Struct, frozen=True, array_like=True):
     stage: Name
 
 
-class EngineSetup(Struct, frozen=True):
-    """One engine of a new session: its name, its slots, and a note about it for the log."""
+class EngineInfo(Struct, frozen=True, array_like=True):
+    """An engine as clients see it. `state`: connecting, open, away, failed or leaving; `note`: one sentence, or none.
 
-    name: Name
-    slots: Number
-    note: Text
-
-
-class ChildSetup(Struct, frozen=True):
-    """What a child is told when it starts, as one line of JSON on its standard input.
-
-    `folder`: the session's own folder, 0700; `owner` and `owner_started`: pid and start time (seconds since the
-    epoch) of the process that started it; `cwd` and `path`: what workers run in.
+    `functions`: it runs any function, else only its `services`.
     """
 
-    session: Name
-    folder: Name
-    owner: Number
-    owner_started: float
-    engines: tuple[EngineSetup, ...]
-    cwd: Text
-    path: tuple[Text, ...]
+    name: Name
+    host: Name
+    state: Name
+    slots: Number
+    note: Text
+    functions: bool
+    services: tuple[Name, ...]
 
 
 # --- client -> child -----------------------------------------------------------------------------------------
@@ -96,18 +79,27 @@ class OpenBatch(Message, frozen=True, tag="open"):
 
 
 class Function(Message, frozen=True, tag="function"):
-    """A function under its id: one payload frame, or none where `service` names one registered at the worker.
+    """A function, pickled, under its id. Also child -> worker."""
 
-    Also child -> worker.
+    frames: ClassVar[tuple[int, ...]] = (1,)
+    function: Name
+
+
+class Service(Message, frozen=True, tag="service"):
+    """A function registered at the workers, under its id here. Also child -> worker.
+
+    Its jobs and outcomes are plain data (`wire.data`), never pickles.
     """
 
-    frames: ClassVar[tuple[int, ...]] = (0, 1)
     function: Name
-    service: Name | None
+    service: Name
 
 
 class AddJobs(Message, frozen=True, tag="add"):
-    """A segment: `count` jobs, pickled in one payload frame, numbered from the batch's end on."""
+    """A segment: `count` jobs in one payload frame, numbered from the batch's end on.
+
+    Pickled (`wire.payload`) for a function, plain data (`wire.data`) for a service.
+    """
 
     frames: ClassVar[tuple[int, ...]] = (1,)
     batch: Number
@@ -176,6 +168,29 @@ class Refresh(Message, frozen=True, tag="refresh"):
     ask: Number
 
 
+class AddEngine(Message, frozen=True, tag="engine"):
+    """Have one more engine; answered with `Answer`."""
+
+    ask: Number
+    engine: EngineSetup
+
+
+class RemoveEngine(Message, frozen=True, tag="remove"):
+    """Do without an engine, when its running jobs have ended or at once (`now`); answered with `Answer`."""
+
+    ask: Number
+    engine: Name
+    now: bool
+
+
+class ScaleEngine(Message, frozen=True, tag="scale"):
+    """Have an engine run this many jobs at once; answered with `Answer`."""
+
+    ask: Number
+    engine: Name
+    slots: Count
+
+
 class Die(Message, frozen=True, tag="die"):
     """End the session: workers, supervisor, child, files."""
 
@@ -199,11 +214,10 @@ class Refused(Message, frozen=True, tag="refused"):
 
 
 class PoolChanged(Message, frozen=True, tag="pool"):
-    """The workers there are now, the slots in all, and what engines failed of (one sentence each)."""
+    """The engines and the workers there are now."""
 
+    engines: tuple[EngineInfo, ...]
     workers: tuple[WorkerInfo, ...]
-    slots: Number
-    failures: tuple[Text, ...]
 
 
 class Outcomes(Message, frozen=True, tag="outcomes"):
@@ -241,10 +255,11 @@ class Cancelled(Message, frozen=True, tag="cancelled"):
 
 
 class Answer(Message, frozen=True, tag="answer"):
-    """The answer to a numbered question, in one sentence."""
+    """The answer to a numbered question, in one sentence; `failed`: the sentence says why it was not done."""
 
     ask: Number
     text: Text
+    failed: bool = False
 
 
 class View(Message, frozen=True, tag="view"):
@@ -308,12 +323,28 @@ class Report(Message, frozen=True, tag="report"):
 
 
 class SupervisorSetup(Message, frozen=True, tag="setup"):
-    """First message to a supervisor: where its workers call, and what they run in."""
+    """First message to a supervisor: where its workers call, and what they run in.
+
+    `services`: name and ``module:function`` of each service; `plain`: workers run services only, and unpickle nothing.
+    """
 
     address: Name
     folder: Name
     cwd: Text
     path: tuple[Text, ...]
+    services: tuple[tuple[Name, Name], ...] = ()
+    plain: bool = False
+
+    def at(self, address: str, *, folder: str | None = None, plain: bool | None = None) -> SupervisorSetup:
+        """Return the same with another address, and perhaps another folder, or for services only."""
+        return SupervisorSetup(
+            address,
+            self.folder if folder is None else folder,
+            self.cwd,
+            self.path,
+            self.services,
+            self.plain if plain is None else plain,
+        )
 
 
 class SpawnWorker(Message, frozen=True, tag="spawn"):
@@ -374,6 +405,7 @@ FROM_CLIENT = (
     Hello
     | OpenBatch
     | Function
+    | Service
     | AddJobs
     | SkipJobs
     | Cancel
@@ -384,10 +416,13 @@ FROM_CLIENT = (
     | Expect
     | Watch
     | Refresh
+    | AddEngine
+    | RemoveEngine
+    | ScaleEngine
     | Die
 )
 TO_CLIENT = Welcome | Refused | PoolChanged | Outcomes | Lost | Cancelled | View | Answer
 FROM_WORKER = WorkerHello | Report
-TO_WORKER = Function | RunJobs | Leave | Refused
+TO_WORKER = Function | Service | RunJobs | Leave | Refused
 TO_SUPERVISOR = SupervisorSetup | SpawnWorker | KillWorker | Recall | EndJob
 FROM_SUPERVISOR = SupervisorReady | Recalled | WorkerGone

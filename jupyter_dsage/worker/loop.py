@@ -13,6 +13,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.net.zmq_transport import ZmqNetwork
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.worker.offered import Services
 from jupyter_dsage.worker.output import Output
 from jupyter_dsage.worker.run import JobCancelled, Runner
 
@@ -38,7 +39,7 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
     def send(message: m.Message, *data: Frame) -> None:
         link.send(codec.encode(message, *data))
 
-    runner = Runner(page, output, send, supervisor)
+    runner = Runner(page, output, send, supervisor, Services(setup.services, plain=setup.plain))
 
     def interrupted(_signal: int, _frame: FrameType | None) -> None:
         if runner.inside and page.cancelled():
@@ -63,7 +64,9 @@ def output_path(folder: str, worker: int) -> str:
 def _obey(runner: Runner, message: m.Message, data: list[Frame]) -> None:
     match message:
         case m.Function():
-            runner.learn(message, data[0] if data else None)
+            runner.learn(message, data[0])
+        case m.Service():
+            runner.learn_service(message)
         case m.RunJobs():
             runner.hold(message, data[0] if data else None)
             runner.run(message)

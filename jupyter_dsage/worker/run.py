@@ -12,11 +12,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import settings
-from jupyter_dsage.errors import UnknownServiceError
-from jupyter_dsage.services import SHIPPED
-from jupyter_dsage.wire import brief, payload
+from jupyter_dsage.wire import brief, data_calls, payload
+from jupyter_dsage.wire import data as plain_data
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.codec import too_large
+from jupyter_dsage.wire.data_calls import DataJobs
 from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes
 from jupyter_dsage.worker.failure import describe
 from jupyter_dsage.worker.page import JOB, RECALLS, STARTED, Page
@@ -24,6 +24,7 @@ from jupyter_dsage.worker.page import JOB, RECALLS, STARTED, Page
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jupyter_dsage.worker.offered import Services
     from jupyter_dsage.worker.output import Output
 
 
@@ -34,13 +35,20 @@ class JobCancelled(BaseException):
 class Runner:
     """The worker's functions and segments, and the outcomes not yet told."""
 
-    def __init__(self, page: Page, output: Output, send: Callable[..., None], supervisor: int) -> None:
+    def __init__(
+        self, page: Page, output: Output, send: Callable[..., None], supervisor: int, offered: Services
+    ) -> None:
+        self._offered = offered
         self._page = page
         self._output = output
         self._send = send
         self._supervisor = supervisor
         self._functions: dict[str, Callable[..., Any] | Exception] = {}
-        self._segments: dict[int, Jobs] = {}
+        self._services: set[str] = set()
+        """Those of them that are services: their jobs and outcomes are plain data."""
+        self._plain = False
+        """Whether the lease that runs calls a service."""
+        self._segments: dict[int, Jobs | DataJobs] = {}
         self._lock = threading.RLock()
         self._busy = threading.Event()
         self._lease = 0
@@ -58,20 +66,21 @@ class Runner:
 
     # --- what the child sends ------------------------------------------------------------------------------
 
-    def learn(self, message: m.Function, data: payload.Frame | None) -> None:
+    def learn(self, message: m.Function, data: payload.Frame) -> None:
         """Load a function; what goes wrong is raised by each of its jobs."""
         try:
-            if data is not None:
-                self._functions[message.function] = payload.load_function(data)
-            else:
-                self._functions[message.function] = SHIPPED[message.service or ""]
-        except KeyError:
-            names = ", ".join(sorted(SHIPPED))
-            self._functions[message.function] = UnknownServiceError(
-                f"This worker has no service {message.service!r}; it has {names}."
-            )
+            self._functions[message.function] = self._offered.function(data)
         except Exception as error:  # noqa: BLE001  (a user's module may raise anything when imported)
             error.add_note("The function could not be loaded at the worker.")
+            self._functions[message.function] = error
+
+    def learn_service(self, message: m.Service) -> None:
+        """Find a service; what goes wrong is raised by each of its jobs."""
+        self._services.add(message.function)
+        try:
+            self._functions[message.function] = self._offered.service(message.service)
+        except Exception as error:  # noqa: BLE001  (the service's module may raise anything when imported)
+            error.add_note(f"The service {message.service!r} could not be loaded at the worker.")
             self._functions[message.function] = error
 
     def hold(self, message: m.RunJobs, data: payload.Frame | None) -> None:
@@ -79,11 +88,12 @@ class Runner:
         for segment in message.drop:
             self._segments.pop(segment, None)
         if data is not None:
-            self._segments[message.segment] = Jobs(data)
+            self._segments[message.segment] = DataJobs(data) if message.function in self._services else Jobs(data)
 
     def run(self, message: m.RunJobs) -> None:
         """Run a lease and tell its outcomes."""
         self._lease, self._first = message.lease, message.first
+        self._plain = message.function in self._services
         self._told = time.monotonic_ns()
         self._page.begin(message.lease, message.first)
         self._busy.set()
@@ -119,7 +129,7 @@ class Runner:
                     raise function  # noqa: TRY301  (its jobs end like any job that raises)
                 args, kwargs = jobs[number - offset]
                 value = function(*args, **kwargs)
-                data = None if type(value) in SCALARS else payload.dumps(value, f"the value of job {number}")
+                data = None if type(value) in SCALARS else self._dumps(value, f"the value of job {number}")
                 if data is not None and len(data) > settings.MAX_FRAME_BYTES:
                     raise too_large(f"the value of job {number}", len(data))  # noqa: TRY301
                 self.inside = False
@@ -135,6 +145,10 @@ class Runner:
 
     # --- outcomes ------------------------------------------------------------------------------------------
 
+    @property
+    def _dumps(self) -> Callable[[Any, str], bytes]:
+        return plain_data.dumps if self._plain else payload.dumps
+
     def _note(self, number: int, value: Any, data: bytes | None) -> None:
         with self._lock:
             self._pending.seconds.append((time.monotonic_ns() - self._page.words[STARTED]) / 1e9)
@@ -147,7 +161,7 @@ class Runner:
             if self._output.printed:
                 self._pending.outputs[number - self._first] = self._output.take()
 
-    def _note_failure(self, number: int, error: BaseException, jobs: Jobs, offset: int) -> None:
+    def _note_failure(self, number: int, error: BaseException, jobs: Jobs | DataJobs, offset: int) -> None:
         self.inside = False
         raised = describe(error)
         raised.arguments = _arguments(jobs, number - offset)
@@ -180,7 +194,7 @@ class Runner:
             self._first, self._told = first + count, now
             if count:
                 report = m.Report(self._lease, first, first + count, failed, errors, seconds, ended)
-                self._send(report, outcomes.dump())
+                self._send(report, data_calls.dump_outcomes(outcomes) if self._plain else outcomes.dump())
             elif ended:
                 self._send(m.Report(self._lease, first, first, (), (), 0.0, ended=True))
 
@@ -197,7 +211,7 @@ class Runner:
                     self._flush()
 
 
-def _arguments(jobs: Jobs, index: int) -> str:
+def _arguments(jobs: Jobs | DataJobs, index: int) -> str:
     """Return a job's arguments as a short text; empty where they cannot be read."""
     try:
         return brief.call(*jobs[index])

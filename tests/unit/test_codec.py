@@ -283,7 +283,7 @@ def test_a_huge_declared_length_allocates_nothing(length: int) -> None:
     "message",
     [
         m.Cancel(-1, None),
-        m.Cancel(m.MAX_JOBS + 1, None),
+        m.Cancel(settings.MAX_JOBS + 1, None),
         m.Cancel(2**64 - 1, None),
         m.AddJobs(1, "f", 0),
         m.Limit(1, 0),

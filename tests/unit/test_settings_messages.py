@@ -14,6 +14,7 @@ import jupyter_dsage
 from jupyter_dsage import settings
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire.setup import ChildSetup, EngineSetup
 
 PACKAGE = Path(jupyter_dsage.__file__).parent
 SOURCE = (PACKAGE / "settings.py").read_text("utf-8")
@@ -118,7 +119,7 @@ def test_a_report_of_a_million_failed_jobs_fits_into_a_header() -> None:
 
 
 def test_a_child_setup_is_one_line_of_json() -> None:
-    setup = m.ChildSetup("s", "/tmp/x", 1, 2.5, (m.EngineSetup("local", 2, "a\nnote"),), "/ü", ("", "/p\u2028"))  # noqa: S108
+    setup = ChildSetup("s", "/tmp/x", 1, 2.5, (EngineSetup("local", 2, "a\nnote"),), "/ü", ("", "/p\u2028"))  # noqa: S108
     line = msgspec.json.encode(setup)
     assert b"\n" not in line
-    assert msgspec.json.decode(line, type=m.ChildSetup) == setup
+    assert msgspec.json.decode(line, type=ChildSetup) == setup

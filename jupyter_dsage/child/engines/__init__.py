@@ -1,1 +1,25 @@
-"""Engines: what a URL names, a place that has slots. One file each."""
+"""Engines: what a URL names, a place that has slots. One file each; `make` is where a setup becomes one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jupyter_dsage.child.engines.engine import Engine
+    from jupyter_dsage.net.transport import Network, Poller
+    from jupyter_dsage.wire import messages as m
+    from jupyter_dsage.wire.setup import EngineSetup
+
+
+def make(setup: EngineSetup, supervisor: m.SupervisorSetup, network: Network, poller: Poller) -> Engine:
+    """Return the engine that a setup describes; `supervisor`: what workers on this host run in."""
+    if setup.host:
+        from jupyter_dsage.child.engines.dsage import DsageEngine
+        from jupyter_dsage.net.zmq_transport import ZmqNetwork
+
+        if not isinstance(network, ZmqNetwork):
+            raise TypeError("worker servers are reached by zmq only")
+        return DsageEngine(setup, network, poller)
+    from jupyter_dsage.child.engines.local import LocalEngine
+
+    return LocalEngine(setup, supervisor, network, poller)

@@ -1,87 +1,116 @@
-"""The ``local:`` engine: a supervisor on this host, started by the child, talking over a socket pair.
+"""The ``local:`` engine: workers on the child's own host, forked by a supervisor that the child starts.
 
-Workers it forks call the child directly; here go only orders about workers, and news of the dead.
+The workers call the child directly: no further hop for each lease.
 """
 
 from __future__ import annotations
 
-import socket
-import subprocess
+import itertools
+import logging
+import os
 from typing import TYPE_CHECKING
 
-from jupyter_dsage import settings
-from jupyter_dsage.net import launch
-from jupyter_dsage.net.stream import StreamLink
-from jupyter_dsage.wire import codec
+from jupyter_dsage.child import intake
+from jupyter_dsage.child.engines.engine import Reported
+from jupyter_dsage.core import events as e
+from jupyter_dsage.core.pool import Abilities
+from jupyter_dsage.net.local_host import LocalHost
+from jupyter_dsage.services import SHIPPED
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from jupyter_dsage.child.payloads import Payloads
     from jupyter_dsage.core import commands as c
+    from jupyter_dsage.core.events import Event
+    from jupyter_dsage.net.transport import Network, Poller, Source
+    from jupyter_dsage.wire.setup import EngineSetup
+
+log = logging.getLogger(__name__)
+_numbers = itertools.count(1)
+"""Each has a socket of its own in the session's folder."""
 
 
 class LocalEngine:
-    """One supervisor process and the link to it. `link` is to be watched by the child's poller."""
+    """See `engine.Engine`."""
 
-    def __init__(self, name: str, setup: m.SupervisorSetup) -> None:
-        self.name = name
-        self.gone = False
-        """Whether the supervisor is dead; `open` starts another."""
-        self._setup = setup
-        self.open()
+    def __init__(self, setup: EngineSetup, supervisor: m.SupervisorSetup, network: Network, poller: Poller) -> None:
+        self.name = setup.name
+        self.host = os.uname().nodename
+        self.note = setup.note
+        self._slots = setup.slots
+        self._workers = LocalHost(supervisor, f"w{next(_numbers)}.sock", network, poller, log)
 
-    def open(self) -> None:
-        """Start a supervisor and link to it."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                launch.command("jupyter_dsage.worker", str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=2,
-                start_new_session=True,
-            )
-        self.link = StreamLink(ours)
-        self.gone = False
-        self._tell(self._setup)
+    def open(self) -> list[Event]:
+        """See `engine.Engine`."""
+        return [e.EngineOpened(self.name, self._slots, Abilities(services=frozenset(SHIPPED)))]
 
-    def start(self, order: c.StartWorker) -> None:
-        """Have the supervisor fork a worker."""
-        self._tell(m.SpawnWorker(order.worker))
+    def reopen(self) -> None:
+        """See `engine.Engine`. This host is always there; the next `start` starts a supervisor if need be."""
+
+    def scale(self, slots: int) -> list[Event]:
+        """See `engine.Engine`."""
+        return [e.EngineScaled(self.name, slots)]
+
+    def start(self, worker: int) -> None:
+        """See `engine.Engine`."""
+        self._workers.spawn(worker)
+
+    def stop(self, worker: int) -> None:
+        """See `engine.Engine`."""
+        self._workers.send(worker, m.Leave())
 
     def kill(self, worker: int) -> None:
-        """Have the supervisor kill a worker."""
-        self._tell(m.KillWorker(worker))
+        """See `engine.Engine`."""
+        self._workers.order(m.KillWorker(worker))
+
+    def grant(self, lease: c.SendLease, payloads: Payloads) -> None:
+        """See `engine.Engine`."""
+        if lease.with_function:
+            message, frames = payloads.function(lease.function)
+            self._workers.send(lease.worker, message, *frames)
+        segment = [payloads.segment(lease.segment)] if lease.with_segment else []
+        self._workers.send(lease.worker, run_jobs(lease), *segment)
+
+    def forget(self, segment: int) -> None:
+        """See `engine.Engine`. Workers are told with a lease what to drop."""
 
     def recall(self, order: c.RecallLease) -> None:
-        """Have the supervisor recall what has not started of a lease."""
-        self._tell(m.Recall(order.worker, order.lease, order.first, order.stop))
+        """See `engine.Engine`."""
+        self._workers.order(m.Recall(order.worker, order.lease, order.first, order.stop))
 
     def end_job(self, order: c.EndJob) -> None:
-        """Have the supervisor end a running job."""
-        self._tell(m.EndJob(order.worker, order.lease, order.first, order.stop))
+        """See `engine.Engine`."""
+        self._workers.order(m.EndJob(order.worker, order.lease, order.first, order.stop))
 
-    def receive(self) -> m.Message | None:
-        """Return the supervisor's next message, or None; raises PeerGoneError when it is dead."""
-        frames = self.link.receive()
-        return None if frames is None else codec.from_supervisor(frames)[0]
+    def pid(self, worker: int) -> int:
+        """See `engine.Engine`."""
+        return self._workers.pids.get(worker, 0)
 
-    def ending(self) -> str:
-        """Return in words how the supervisor ended, after it is gone."""
-        code = self._process.wait(settings.DIE_SECONDS)
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
+    def read(self, ready: Collection[Source], now: float) -> list[Event | Reported]:  # noqa: ARG002
+        """See `engine.Engine`."""
+        news: list[Event | Reported] = []
+        for worker, message, frames in self._workers.read(ready):
+            if isinstance(message, m.Report):
+                news.append(Reported(worker, message, frames))
+            elif (event := intake.from_host(message)) is not None:
+                news.append(event)
+        return news
+
+    def next_due(self) -> float | None:
+        """See `engine.Engine`."""
+        return self._workers.next_due()
 
     def leave(self) -> None:
-        """Tell the supervisor, by closing the link, to kill its workers and exit."""
-        self.gone = True
-        self.link.close()
+        """See `engine.Engine`."""
+        self._workers.leave()
 
     def wait_gone(self, seconds: float) -> None:
-        """Wait for the supervisor's exit; kill it, by its own handle, if it has not gone in time."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """See `engine.Engine`."""
+        self._workers.wait_gone(seconds)
 
-    def _tell(self, message: m.Message) -> None:
-        self.link.send(codec.encode(message))
+
+def run_jobs(lease: c.SendLease) -> m.RunJobs:
+    """Return a lease as workers are told of it."""
+    return m.RunJobs(lease.lease, lease.function, lease.segment, lease.offset, lease.first, lease.stop, lease.drop)

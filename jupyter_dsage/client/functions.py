@@ -1,0 +1,88 @@
+"""The functions of a session: pickled and sent once, known by the hash of their bytes; services by their names."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from jupyter_dsage import ids
+from jupyter_dsage.errors import UnknownServiceError
+from jupyter_dsage.services import SHIPPED
+from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire import payload
+from jupyter_dsage.wire.captures import Captures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Function = Callable[..., Any] | str
+
+_KEPT = 1000
+"""Function objects whose pickle is remembered; a notebook that makes lambdas in a loop must not grow for ever."""
+
+
+class Functions:
+    """Used by `Session`. `registered`: services that travel by value; `offered`: the services of its engines now."""
+
+    def __init__(
+        self,
+        post: Callable[..., None],
+        registered: Mapping[str, Callable[..., Any]],
+        offered: Callable[[str], set[str]],
+    ) -> None:
+        self._post = post
+        self._registered = {key: payload.dump_function(function) for key, function in registered.items()}
+        self._offered = offered
+        self._lock = threading.RLock()
+        self._sent: dict[str, bytes | None] = {}
+        """Functions that were sent, by id, and their payloads (None: a service)."""
+        self._pickled: dict[int, tuple[Captures, str]] = {}
+        """id of a function object -> what it had captured when it was pickled, and its function id."""
+
+    def id_of(self, fn: Function) -> str:
+        """Return the id of a function, sending it if the child does not have it; see `Session.scatter` for errors."""
+        if isinstance(fn, str):
+            return self._service(fn)
+        known = self._pickled.get(id(fn))
+        if known is not None and known[0].same(fn):
+            return known[1]
+        name = self._send(payload.dump_function(fn))
+        if len(self._pickled) >= _KEPT:
+            self._pickled.clear()
+        self._pickled[id(fn)] = (Captures(fn), name)
+        return name
+
+    def payload(self, function: str | None) -> bytes | None:
+        """Return a function as it travels, by its id; None for a service that workers know by themselves."""
+        return self._sent.get(function or "")
+
+    def is_service(self, function: str) -> bool:
+        """Tell whether an id is that of a service: its jobs and outcomes are plain data."""
+        return function in self._sent and self._sent[function] is None
+
+    def _service(self, name: str) -> str:
+        if name in self._registered:
+            return self._send(self._registered[name])
+        function = f"service:{name}"
+        with self._lock:
+            if function in self._sent:
+                return function
+        offered = {*SHIPPED} if name in SHIPPED else self._offered(name)
+        if name not in offered:
+            known = ", ".join(sorted({*self._registered, *SHIPPED, *offered}))
+            raise UnknownServiceError(
+                f"There is no service {name!r}; there is {known}. Register it with "
+                f"spawn(services={{{name!r}: function}}), or at a worker server with --service {name}=module:function."
+            )
+        with self._lock:
+            self._sent[function] = None
+            self._post(m.Service(function, name))
+        return function
+
+    def _send(self, data: bytes) -> str:
+        function = ids.function_id(data)
+        with self._lock:
+            if function not in self._sent:
+                self._sent[function] = data
+                self._post(m.Function(function), data)
+        return function

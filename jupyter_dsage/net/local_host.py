@@ -1,0 +1,182 @@
+"""One supervisor on this host and the workers it forks, as the process that started it sees them.
+
+The child has one for its local engine, a worker server one for each child that it serves. Orders about workers go to
+the supervisor over a socket pair, leases to the workers themselves over a local socket. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from jupyter_dsage import settings
+from jupyter_dsage.errors import PeerGoneError, ProtocolError
+from jupyter_dsage.net import launch
+from jupyter_dsage.net.stream import StreamLink
+from jupyter_dsage.wire import codec
+from jupyter_dsage.wire import messages as m
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Collection
+
+    from jupyter_dsage.net.transport import Network, Peer, Poller, Source
+    from jupyter_dsage.wire.codec import Frame
+
+Told = tuple[int, m.Message, "list[Frame]"]
+"""Which worker (0: the supervisor) told what."""
+
+
+class LocalHost:
+    """Watches its own sources in the poller it is given. `socket`: a name for the workers' socket in `setup.folder`."""
+
+    def __init__(
+        self, setup: m.SupervisorSetup, socket_name: str, network: Network, poller: Poller, log: logging.Logger
+    ) -> None:
+        self._listener = network.listen(f"ipc://{setup.folder}/{socket_name}")
+        self._setup = setup.at(self._listener.address)
+        self._poller = poller
+        self._log = log
+        self._peers: dict[int, Peer] = {}
+        self._workers: dict[Peer, int] = {}
+        self.pids: dict[int, int] = {}
+        """Worker -> pid, of those that have joined."""
+        self._obituaries: collections.deque[tuple[float, m.WorkerGone]] = collections.deque()
+        """A dead worker's last messages are read first: what it told before it died counts."""
+        self._spawned: set[int] = set()
+        poller.watch(self._listener)
+        self.gone = True
+        """Whether there is no supervisor; the next order to start a worker starts one."""
+
+    def _open(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                launch.command("jupyter_dsage.worker", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                start_new_session=True,
+            )
+        self._link = StreamLink(ours)
+        self._poller.watch(self._link)
+        self.gone = False
+        self.order(self._setup)
+
+    # --- out -----------------------------------------------------------------------------------------------
+
+    def spawn(self, worker: int) -> None:
+        """Have a worker forked; the supervisor is started for it if there is none."""
+        if self.gone:
+            self._open()
+        self._spawned.add(worker)
+        self.order(m.SpawnWorker(worker))
+
+    def order(self, message: m.Message) -> None:
+        """Tell the supervisor; raises PeerGoneError if it is dead."""
+        if self.gone:
+            raise PeerGoneError("The supervisor is gone.")
+        self._link.send(codec.encode(message))
+
+    def send(self, worker: int, message: m.Message, *frames: Frame) -> None:
+        """Send a worker a message; raises PeerGoneError if it is not connected."""
+        if worker not in self._peers:
+            raise PeerGoneError(f"Worker {worker} is not connected.")
+        self._listener.send(self._peers[worker], codec.encode(message, *frames))
+
+    # --- in ------------------------------------------------------------------------------------------------
+
+    def next_due(self) -> float | None:
+        """Return when `read` has something to tell though nothing arrives (monotonic seconds), or None."""
+        return self._obituaries[0][0] if self._obituaries else None
+
+    def read(self, ready: Collection[Source]) -> list[Told]:
+        """Return what workers and supervisor told; a dead supervisor's workers are told as gone, since they die too."""
+        told: list[Told] = []
+        if self._listener in ready:
+            self._read_workers(told)
+        if not self.gone and self._link in ready:
+            self._read_supervisor(told)
+        now = time.monotonic()
+        while self._obituaries and self._obituaries[0][0] <= now:
+            told.append(self._bury(self._obituaries.popleft()[1]))
+        return told
+
+    def _read_workers(self, told: list[Told]) -> None:
+        while (got := self._listener.receive()) is not None:
+            peer, frames = got
+            try:
+                message, payload = codec.from_worker(frames)
+            except ProtocolError as error:
+                self._log.warning("a worker's message was dropped: %s", error)
+                continue
+            if isinstance(message, m.WorkerHello):
+                self._joined(peer, message)
+            if peer in self._workers:
+                told.append((self._workers[peer], message, payload))
+            else:
+                self._log.warning("a report came from a worker that has not joined, and was dropped")
+
+    def _joined(self, peer: Peer, hello: m.WorkerHello) -> None:
+        self._workers[peer] = hello.worker
+        self._peers[hello.worker] = peer
+        self.pids[hello.worker] = hello.pid
+
+    def _read_supervisor(self, told: list[Told]) -> None:
+        try:
+            while (frames := self._link.receive()) is not None:
+                message, _ = codec.from_supervisor(frames)
+                if isinstance(message, m.WorkerGone):
+                    self._obituaries.append((time.monotonic() + settings.OBITUARY_SECONDS, message))
+                else:
+                    told.append((0, message, []))
+        except (PeerGoneError, ProtocolError) as error:
+            self._supervisor_gone(error, told)
+
+    def _supervisor_gone(self, error: Exception, told: list[Told]) -> None:
+        self._drop_link()
+        code = self._process.wait(settings.DIE_SECONDS)
+        ending = f"signal {-code}" if code < 0 else f"exit code {code}"
+        self._log.error("the supervisor ended with %s (%s)", ending, error)
+        for worker in sorted(self._spawned):
+            story = m.Story(worker, os.uname().nodename, self.pids.get(worker, 0),
+                            f"the end of its supervisor ({ending})", 0.0, 0, "")  # fmt: skip
+            told.append(self._bury(m.WorkerGone(worker, None, None, story)))
+        self._obituaries.clear()
+
+    def _bury(self, message: m.WorkerGone) -> Told:
+        self._spawned.discard(message.worker)
+        self.pids.pop(message.worker, None)
+        peer = self._peers.pop(message.worker, None)
+        if peer is not None:
+            self._workers.pop(peer, None)
+        return message.worker, message, []
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    def _drop_link(self) -> None:
+        self.gone = True
+        self._poller.unwatch(self._link)
+        self._link.close()
+
+    def leave(self) -> None:
+        """Tell the supervisor, by closing the link, to kill its workers and exit; nothing more is read."""
+        if not self.gone:
+            self._drop_link()
+        self._poller.unwatch(self._listener)
+        self._listener.close()
+
+    def wait_gone(self, seconds: float) -> None:
+        """Wait for the supervisor's exit after `leave`; kill it, by its own handle, if it has not gone in time."""
+        process: subprocess.Popen[bytes] | None = getattr(self, "_process", None)
+        if process is None:
+            return
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

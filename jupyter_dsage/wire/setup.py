@@ -1,0 +1,49 @@
+"""What sessions and engines are told when they start, and the checked types of which messages are made."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from jupyter_dsage.settings import MAX_JOBS
+
+Number = Annotated[int, Meta(ge=0, le=MAX_JOBS)]
+Count = Annotated[int, Meta(ge=1, le=MAX_JOBS)]
+Text = Annotated[str, Meta(max_length=1_000_000)]
+Name = Annotated[str, Meta(max_length=1000)]
+Brief = Annotated[str, Meta(max_length=250)]
+Runs = tuple[tuple[Number, Number], ...]
+Seconds = Annotated[float, Meta(ge=0)]
+
+
+class EngineSetup(Struct, frozen=True, array_like=True):
+    """One engine of a session: its name and slots, a note about it for the log, and for a worker server its address.
+
+    `host` is empty for local workers; `key`: the server's public key; `linger`: seconds that it is to hold outcomes
+    while the link is down.
+    """
+
+    name: Name
+    slots: Number
+    note: Text = ""
+    host: Name = ""
+    port: Number = 0
+    key: Name = ""
+    linger: Seconds = 0.0
+
+
+class ChildSetup(Struct, frozen=True):
+    """What a child is told when it starts, as one line of JSON on its standard input.
+
+    `folder`: the session's own folder, 0700; `owner` and `owner_started`: pid and start time (seconds since the
+    epoch) of the process that started it; `cwd` and `path`: what workers run in.
+    """
+
+    session: Name
+    folder: Name
+    owner: Number
+    owner_started: float
+    engines: tuple[EngineSetup, ...]
+    cwd: Text
+    path: tuple[Text, ...]
