@@ -117,6 +117,8 @@ LINGER_SECONDS = 600.0
 """A server whose link is down keeps workers and outcomes this long (`?linger=`)."""
 MAX_CALLER_BYTES = 256_000_000
 """What a caller may have waiting at a server: whom one does not trust with a shell is not to fill its memory."""
+MAX_CALLER_THINGS = 10_000
+"""... and leases, services and the like that may wait there."""
 MAX_ROOMS = 64
 """Children that a server has at once, whoever they are."""
 MAX_CALLER_ROOMS = 4

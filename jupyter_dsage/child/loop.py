@@ -133,8 +133,12 @@ class Child:
             self._views.lost(news.worker)
         elif isinstance(news, e.EngineFailed):
             log.error("engine %s: %s", engine.name, trouble(news.story))
-        elif isinstance(news, (e.EngineAway, e.EngineBack, e.EngineOpened)):
-            log.info("engine %s: %s %s", engine.name, type(news).__name__, engine.note)
+        elif isinstance(news, e.EngineOpened):
+            log.info("engine %s is open: %d slots on %s", engine.name, news.slots, engine.host)
+        elif isinstance(news, e.EngineAway):
+            log.warning("engine %s does not answer: its jobs are moved, and it is dialled again", engine.name)
+        elif isinstance(news, e.EngineBack):
+            log.info("engine %s is back", engine.name)
         self._handle(news)
 
     def _report(self, worker: int, message: m.Report, frames: list[Frame]) -> None:

@@ -34,6 +34,10 @@ class Letter:
     worker: int
     frames: list[Frame]
 
+    def size(self) -> int:
+        """Return the bytes of its frames."""
+        return sum(memoryview(frame).nbytes for frame in self.frames)
+
     def apart(self) -> list[tuple[int, Frame]]:
         """Return (index, frame) of what goes over the bulk connection."""
         sizes = [(index, _size(frame)) for index, frame in enumerate(self.frames) if index]
@@ -82,6 +86,8 @@ class Conversation:
         self._most = most
         self._next = 1
         self._kept: deque[Letter] = deque()
+        self.kept_bytes = 0
+        """Bytes of the messages that were sent and not acknowledged."""
         self.got = 0
         """All up to this number has arrived whole."""
         self._taken = 0
@@ -103,6 +109,7 @@ class Conversation:
         letter = Letter(self._next, worker, list(frames))
         self._next += 1
         self._kept.append(letter)
+        self.kept_bytes += letter.size()
         return letter
 
     def acknowledged(self, got: int) -> None:
@@ -110,7 +117,7 @@ class Conversation:
         if got >= self._next:
             raise ProtocolError(f"Message {got} was acknowledged, and it was never sent.")
         while self._kept and self._kept[0].number <= got:
-            self._kept.popleft()
+            self.kept_bytes -= self._kept.popleft().size()
 
     def kept(self) -> list[Letter]:
         """Return what has not been acknowledged, in order: to be sent again on a new connection."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import collections
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -32,13 +34,12 @@ Told = tuple[int, m.Message, "list[Frame]"]
 
 
 class LocalHost:
-    """Watches its own sources in the poller it is given. `socket`: a name for the workers' socket in `setup.folder`."""
+    """Watches its own sources in the poller it is given; socket and output lie in a folder of its own."""
 
-    def __init__(
-        self, setup: m.SupervisorSetup, socket_name: str, network: Network, poller: Poller, log: logging.Logger
-    ) -> None:
-        self._listener = network.listen(f"ipc://{setup.folder}/{socket_name}")
-        self._setup = setup.at(self._listener.address)
+    def __init__(self, setup: m.SupervisorSetup, network: Network, poller: Poller, log: logging.Logger) -> None:
+        self._folder = tempfile.mkdtemp(prefix="dsage-", dir=setup.folder)
+        self._listener = network.listen(f"ipc://{self._folder}/w.sock")
+        self._setup = setup.at(self._listener.address, folder=self._folder)
         self._poller = poller
         self._log = log
         self._peers: dict[int, Peer] = {}
@@ -173,10 +174,10 @@ class LocalHost:
     def wait_gone(self, seconds: float) -> None:
         """Wait for the supervisor's exit after `leave`; kill it, by its own handle, if it has not gone in time."""
         process: subprocess.Popen[bytes] | None = getattr(self, "_process", None)
-        if process is None:
-            return
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -50,6 +50,11 @@ class Talk:
         """All up to this number has arrived whole."""
         return self._conversation.got
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that were sent and that the other side has not acknowledged."""
+        return self._conversation.kept_bytes
+
     def restart(self) -> None:
         """Forget everything: the other side knows nothing of us any more."""
         self.disconnect()

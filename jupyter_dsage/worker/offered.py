@@ -18,7 +18,7 @@ class Services:
 
     def __init__(self, registered: Iterable[tuple[str, str]] = (), *, plain: bool = False) -> None:
         self._registered = dict(registered)
-        self._plain = plain
+        self.plain = plain
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ class Services:
 
     def function(self, data: payload.Frame) -> Callable[..., Any]:
         """Return a function from its pickle; raises ProtocolError, with nothing unpickled, where services are all."""
-        if self._plain:
+        if self.plain:
             raise ProtocolError("This worker runs services only.")
         return payload.load_function(data)
 

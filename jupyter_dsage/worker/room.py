@@ -7,10 +7,9 @@ host has what they need; what workers tell goes to the child, now or on its next
 from __future__ import annotations
 
 import collections
-import shutil
-import tempfile
 from typing import TYPE_CHECKING
 
+from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.net.local_host import LocalHost
 from jupyter_dsage.net.talk import Talk
@@ -58,11 +57,12 @@ class Room:
         """Whether the child said that it needs the place no more."""
         self.talk = Talk(poller.wake, most)
         self._log = log
-        self.folder = tempfile.mkdtemp(prefix="dsage-", dir=setup.folder)
-        self._host = LocalHost(setup.at("", folder=self.folder), "w.sock", network, poller, log)
+        self._host = LocalHost(setup, network, poller, log)
         self.workers: set[int] = set()
         self._functions: dict[str, Payload] = {}
         self._segments: dict[int, Frame] = {}
+        self._segment_bytes = 0
+        self._most = most
         self._forgotten: set[int] = set()
         """Segments to forget that have not come yet."""
         self._grants: dict[int, collections.deque[remote.Grant | m.Leave]] = {}
@@ -79,6 +79,18 @@ class Room:
                 self._obey(worker, message, payload)
             except PeerGoneError as error:
                 self._log.info("%s: %s", type(message).__name__, error)
+            self._check_most()
+
+    def _check_most(self) -> None:
+        """Raise ProtocolError for a caller that fills the server's memory; a client could run code anyway."""
+        if self._most is None:
+            return
+        size = self._segment_bytes + self.talk.kept_bytes
+        things = len(self._functions) + len(self._forgotten) + sum(map(len, self._grants.values()))
+        if size > self._most or things > settings.MAX_CALLER_THINGS:
+            raise ProtocolError(
+                f"A caller may have {self._most:,} bytes at this server: take outcomes, and send less at a time."
+            )
 
     def _obey(self, worker: int, message: m.Message, frames: list[Frame]) -> None:
         match message:
@@ -89,7 +101,9 @@ class Room:
                 self._functions[message.function] = (message, frames)
                 self._pump_all()
             case remote.Segment():
+                self._forget({message.segment} & self._segments.keys())
                 self._segments[message.segment] = frames[0]
+                self._segment_bytes += memoryview(frames[0]).nbytes
                 self._pump_all()
                 self._forget(self._forgotten & {message.segment})
             case remote.Forget():
@@ -120,7 +134,7 @@ class Room:
     def _forget(self, segments: set[int]) -> None:
         self._forgotten -= segments
         for segment in segments:
-            del self._segments[segment]
+            self._segment_bytes -= memoryview(self._segments.pop(segment)).nbytes
 
     def _pump_all(self) -> None:
         for worker in list(self._grants):
@@ -175,6 +189,5 @@ class Room:
         self._host.leave()
 
     def wait_gone(self, seconds: float) -> None:
-        """Wait until supervisor and workers are gone; remove what they left."""
+        """Wait until supervisor and workers are gone, and what they left."""
         self._host.wait_gone(seconds)
-        shutil.rmtree(self.folder, ignore_errors=True)

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import settings
+from jupyter_dsage.errors import ProtocolError
 from jupyter_dsage.wire import brief, data_calls, payload
 from jupyter_dsage.wire import data as plain_data
 from jupyter_dsage.wire import messages as m
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.worker.offered import Services
     from jupyter_dsage.worker.output import Output
+
+
+_UNKNOWN = ProtocolError("The function of this lease was not sent to the worker.")
 
 
 class JobCancelled(BaseException):
@@ -88,12 +92,16 @@ class Runner:
         for segment in message.drop:
             self._segments.pop(segment, None)
         if data is not None:
-            self._segments[message.segment] = DataJobs(data) if message.function in self._services else Jobs(data)
+            self._segments[message.segment] = DataJobs(data) if self._calls_service(message) else Jobs(data)
+
+    def _calls_service(self, message: m.RunJobs) -> bool:
+        """Tell whether a lease's jobs are plain data; where services are all, whatever comes is taken for that."""
+        return self._offered.plain or message.function in self._services
 
     def run(self, message: m.RunJobs) -> None:
         """Run a lease and tell its outcomes."""
         self._lease, self._first = message.lease, message.first
-        self._plain = message.function in self._services
+        self._plain = self._calls_service(message)
         self._told = time.monotonic_ns()
         self._page.begin(message.lease, message.first)
         self._busy.set()
@@ -111,7 +119,8 @@ class Runner:
     def _run_from(self, at: int, message: m.RunJobs) -> int:
         """Run jobs from `at` to the lease's end or to where it was recalled; return where that was."""
         page, words, clock = self._page, self._page.words, time.monotonic_ns
-        function, jobs, offset = self._functions[message.function], self._segments[message.segment], message.offset
+        function = self._functions.get(message.function, _UNKNOWN)
+        jobs, offset = self._segments[message.segment], message.offset
         recalls, limit = words[RECALLS], page.limit(message.lease)
         for number in range(at, message.stop):
             words[JOB] = number

@@ -10,11 +10,9 @@ import logging
 import os
 import queue
 import resource
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +75,6 @@ class Server:
     def __init__(self, options: WorkerOptions) -> None:
         self._options = options
         self._keys = Keys()
-        self._folder = tempfile.mkdtemp(prefix="dsage-", dir=runtime_folder())
         self._network = ZmqNetwork()
         self._poller = self._network.poller()
         pair = self._keys.server()
@@ -88,7 +85,7 @@ class Server:
         self._bulk: queue.SimpleQueue[tuple[str, ssl.SSLSocket, bytes]] = queue.SimpleQueue()
         services = Services(options.services)
         plain = options.services_only
-        setup = m.SupervisorSetup("", self._folder, os.getcwd(), tuple(sys.path), options.services, plain)  # noqa: PTH109
+        setup = m.SupervisorSetup("", runtime_folder(), os.getcwd(), tuple(sys.path), options.services, plain)  # noqa: PTH109
         self._reception = Reception(options, setup, services, self._network, self._poller, self._door, self._bulk, log)
         self._peers: dict[Peer, Room] = {}
         self._banned: dict[Peer, None] = {}
@@ -166,6 +163,7 @@ class Server:
             room.hear()
         except ProtocolError as error:
             self._ban(room.peer, room, error)
+            room.over = room.role == "caller"  # it keeps no place here
         if room.over:
             self._close(room, "its child needs it no more")
         elif room.talk.broken:
@@ -285,5 +283,4 @@ class Server:
         self._network.close()
         for end in (self._alarm, self._alarm_end):
             end.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
         log.info("the server is gone")

@@ -11,6 +11,7 @@ import gc
 import heapq
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -63,6 +64,8 @@ class Supervisor:
                     self._obey(codec.to_supervisor(frames)[0])
         except PeerGoneError:
             self._kill_all()
+            if self._setup is not None:  # who started this may have been killed: nobody else would
+                shutil.rmtree(self._setup.folder, ignore_errors=True)
 
     def _prepare(self) -> None:
         if sys.platform == "linux":

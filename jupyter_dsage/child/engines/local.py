@@ -5,7 +5,6 @@ The workers call the child directly: no further hop for each lease.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from jupyter_dsage.wire.setup import EngineSetup
 
 log = logging.getLogger(__name__)
-_numbers = itertools.count(1)
-"""Each has a socket of its own in the session's folder."""
 
 
 class LocalEngine:
@@ -40,7 +37,7 @@ class LocalEngine:
         self.host = os.uname().nodename
         self.note = setup.note
         self._slots = setup.slots
-        self._workers = LocalHost(supervisor, f"w{next(_numbers)}.sock", network, poller, log)
+        self._workers = LocalHost(supervisor, network, poller, log)
 
     def open(self) -> list[Event]:
         """See `engine.Engine`."""
