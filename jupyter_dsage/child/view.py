@@ -295,7 +295,7 @@ class Views:
                 {
                     "name": name,
                     "engine": worker.engine,
-                    "stage": worker.stage.value,
+                    "stage": self._scheduler.pool.stage_of(worker),
                     "pid": self._pids.get(worker.number, 0),
                     "job": first[0] if first else None,
                     "lane": self._lane(worker.number, batch, now, "R" if mine else "O" if running else ""),

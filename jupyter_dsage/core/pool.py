@@ -141,6 +141,10 @@ class Pool:
         """Return the workers of an engine."""
         return [worker for worker in self.workers.values() if worker.engine == engine]
 
+    def stage_of(self, worker: Worker) -> str:
+        """Return where a worker stands, in one word for people: nobody knows it of one whose engine is away."""
+        return "away" if self.engines[worker.engine].away else worker.stage.value
+
     def missing(self, engine: Engine) -> int:
         """Return how many workers an engine has less than slots (below 0: more)."""
         return engine.slots - len(self.of(engine.name))

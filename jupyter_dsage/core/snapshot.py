@@ -79,7 +79,7 @@ def take(s: Scheduler) -> Snapshot:
         )
         for b in s.batches.values()
     )
-    workers = tuple(WorkerState(w.number, w.engine, w.stage.value, len(w.leases)) for w in s.pool.workers.values())
+    workers = tuple(WorkerState(w.number, w.engine, s.pool.stage_of(w), len(w.leases)) for w in s.pool.workers.values())
     engines = tuple(EngineState(e.name, e.slots, e.failure, e.state, e.can) for e in s.pool.engines.values())
     return Snapshot(batches, workers, engines, s.dropped)
 

@@ -114,7 +114,8 @@ def _engines(session: Session) -> str:
 
 
 def _engine_told(engine: m.EngineInfo) -> str:
-    return f"{engine.slots} slots on {engine.name}" if engine.state == "open" else f"{engine.name} ({engine.state})"
+    slots = f"{engine.slots} slot{'' if engine.slots == 1 else 's'}"
+    return f"{slots} on {engine.name}" if engine.state == "open" else f"{engine.name} ({engine.state})"
 
 
 def _engine(call: Call) -> str:

@@ -102,8 +102,9 @@ class Server:
         place = f"[{host}]:{self._listener.port}" if ":" in host else f"{host}:{self._listener.port}"
         what = "services only" if options.services_only else "functions and services"
         names = ", ".join(self._reception.services)
+        slots = f"{options.slots} slot{'' if options.slots == 1 else 's'}"
         return (
-            f"Worker server on {socket.gethostname()}, process {os.getpid()}: {options.slots} slots for {what} "
+            f"Worker server on {socket.gethostname()}, process {os.getpid()}: {slots} for {what} "
             f"({names}); bulk port {self._door.port}.\ndsage://{place}?slots={options.slots}&key={self._public}"
         )
 
