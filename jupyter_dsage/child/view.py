@@ -62,7 +62,6 @@ class Views:
         self._session = session
         self._batches: dict[int, _Watched] = {}
         self._lanes: dict[int, collections.deque[Bit]] = {}
-        self._pids: dict[int, int] = {}
         self._watched: dict[int, _Watched] = {}
         """Those that somebody watches."""
         self._stamp = 0
@@ -103,10 +102,6 @@ class Views:
         if not watched.peers:
             self._watched.pop(batch, None)
 
-    def joined(self, worker: int, pid: int) -> None:
-        """Note a worker's pid."""
-        self._pids[worker] = pid
-
     def leased(self, worker: int, now: float) -> None:
         """Note that a worker got work; if it had none, it begins now."""
         self._started.setdefault(worker, now)
@@ -134,7 +129,6 @@ class Views:
     def lost(self, worker: int) -> None:
         """Note a worker's death."""
         self._lanes.pop(worker, None)
-        self._pids.pop(worker, None)
         self._started.pop(worker, None)
 
     def failed(self, batch: int, runs: Runs, text: str) -> None:
@@ -296,7 +290,7 @@ class Views:
                     "name": name,
                     "engine": worker.engine,
                     "stage": self._scheduler.pool.stage_of(worker),
-                    "pid": self._pids.get(worker.number, 0),
+                    "pid": self._places[worker.engine].pid(worker.number),
                     "job": first[0] if first else None,
                     "lane": self._lane(worker.number, batch, now, "R" if mine else "O" if running else ""),
                 }

@@ -13,10 +13,11 @@ export function slots(count: number): string {
   return `${number(count)} ${count === 1 ? "slot" : "slots"}`;
 }
 
-/** What the chip says after its sign: "local · 2 slots"; of one that is not open, what it is instead. */
+/** What the chip says after its sign: "hq2:12345 · 2 slots"; of one that is not open, what it is instead. */
 export function chipText(engine: Engine): string {
+  const name = engine.name.replace(/^dsage:\/\//, "");
   const said = engine.state === "open" ? slots(engine.slots) : engine.state === "failed" ? "failed !" : stateWord(engine);
-  return `${engine.name} · ${said}`;
+  return `${name} · ${said}`;
 }
 
 /** The same in full, for the pointer. */

@@ -30,6 +30,7 @@ test("a chip says an engine's state in a word, and the rest to the pointer", () 
     "hq4:12345 · leaving…",
   ]);
   assert.equal(chipText(engine({ slots: 1 })), "hq2:12345 · 1 slot");
+  assert.equal(chipText(engine({ name: "dsage://hq2:12345" })), "hq2:12345 · 8 slots"); // the scheme says nothing here
   assert.equal(chipHint(engine({ workers: 7 })), "hq2:12345 on hq2: open, 7 of 8 workers up");
   assert.equal(chipHint(engine({ state: "connecting", slots: 0, workers: 0, note: "Dialling." })), "hq2:12345 on hq2: connecting…, no workers yet\nDialling.");
   assert.deepEqual([engine({ workers: 7 }), engine({ slots: 0, workers: 0 })].map(workersUp), ["7 of 8", "0"]);
