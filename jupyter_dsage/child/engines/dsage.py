@@ -8,6 +8,7 @@ through the server. While the link is down the server's workers run on and hold 
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import secrets
 import sys
 import time
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from jupyter_dsage.net.transport import Poller, Source
     from jupyter_dsage.net.zmq_transport import ZmqNetwork
     from jupyter_dsage.wire.setup import EngineSetup
+
+log = logging.getLogger(__name__)
 
 
 class DsageEngine:
@@ -154,12 +157,14 @@ class DsageEngine:
                 news += self._admitted(message)
             elif isinstance(message, m.Refused):
                 news += self._lose(f"{self.name} refuses: {message.reason}")
-            elif isinstance(message, m.Report):
-                news.append(Reported(worker, message, frames))
             elif isinstance(message, remote.Granted):
                 news.append(e.EngineScaled(self.name, message.slots))
+            elif worker and worker not in self._workers:
+                log.warning("engine %s: news of worker %d, which is not there, were dropped", self.name, worker)
+            elif isinstance(message, m.Report):
+                news.append(Reported(worker, message, frames))
             else:
-                news += self._told(message)
+                news += self._told(worker, message)
         return news + self._measured() + self._watch(now)
 
     def _measured(self) -> list[Event | Reported]:
@@ -170,13 +175,17 @@ class DsageEngine:
         self._latency = latency
         return [e.LatencyMeasured(self.name, latency)]
 
-    def _told(self, message: m.Message) -> list[Event | Reported]:
+    def _told(self, worker: int, message: m.Message) -> list[Event | Reported]:
+        """Return what news of a worker stand for. A server speaks for its own workers only."""
         event = intake.from_host(message)
-        if isinstance(message, m.WorkerHello) and message.worker in self._workers:
-            self._workers[message.worker] = message.pid
+        about = getattr(message, "worker", worker)
+        if event is None or about not in self._workers:
+            return []
+        if isinstance(message, m.WorkerHello):
+            self._workers[about] = message.pid
         elif isinstance(message, m.WorkerGone):
-            self._workers.pop(message.worker, None)
-        return [] if event is None else [event]
+            del self._workers[about]
+        return [event]
 
     def _watch(self, now: float) -> list[Event | Reported]:
         """Tell what silence means: away after a while, failed after a longer one."""
