@@ -1,181 +1,24 @@
 """The scheduler under random events: whatever happens, in whatever order, its promises hold.
 
-The machine plays the child's shell, the clients and the workers at once, as badly as the protocol allows. Its
-model is plain: a dict of jobs that have ended, a record for each worker of what it was really sent.
+The machine plays the child's shell, the clients and the workers at once, as badly as the protocol allows.
+Its model is in scheduler_model.py; engines that come and go are added in test_scheduler_machine_hosts.py.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, precondition, rule
+from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from jupyter_dsage import settings
-from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import events as e
-from jupyter_dsage.core.scheduler import Scheduler
+from jupyter_dsage.core.pool import Stage
+from tests.unit.scheduler_model import Batch, Model
 
 
-@dataclass
-class Lease:
-    """What a worker was sent. `at`: the first job it has not reported; `stop`: where it will stop."""
-
-    number: int
-    batch: int
-    at: int
-    stop: int
-    rounds: int
-    """Retries the batch had seen at the grant."""
-
-
-@dataclass
-class Worker:
-    number: int
-    engine: str
-    joined: bool = False
-    leaving: bool = False
-    functions: set = field(default_factory=set)
-    segments: set = field(default_factory=set)
-    leases: list = field(default_factory=list)
-
-
-@dataclass
-class Batch:
-    number: int
-    limit: int | None
-    retries: int
-    total: int = 0
-    paused: bool = False
-    ended: dict = field(default_factory=dict)
-    """Job -> how it ended, since the last retry."""
-    rounds: int = 0
-    again: dict = field(default_factory=dict)
-    """Job -> the retry that queued it again."""
-    losses: Counter = field(default_factory=Counter)
-    """Job -> workers lost while it was on their page."""
-
-
-class SchedulerMachine(RuleBasedStateMachine):
-    def __init__(self):
-        super().__init__()
-        self.s = Scheduler()
-        self.now = 0.0
-        self.batches: dict[int, Batch] = {}
-        self.workers: dict[int, Worker] = {}
-        self.ghosts: list[Worker] = []
-        self.segments: dict[int, tuple[Batch, int, int]] = {}
-        """Payloads the child keeps."""
-        self.segments_made = 0
-        self.leases: dict[int, Lease] = {}
-        """Every lease there ever was."""
-        self.reports: list[e.RunReported] = []
-        self.story: list = []
-        self.sound = True
-        """No promise was broken: else the drain at the end would hide which one."""
-
-    # --- the shell: events in, commands out ----------------------------------------------------------------
-
-    def handle(self, event):
-        self.sound = False
-        self.story.append(event)
-        commands = self.s.handle(event, self.now)
-        self.story += commands
-        dropped = []
-        for command in commands:
-            match command:
-                case c.SendLease():
-                    self.leased(command)
-                case c.TellOutcomes():
-                    self.outcomes(command, event)
-                case c.TellLost():
-                    self.lost(command)
-                case c.TellCancelled(batch, runs):
-                    self.end(self.batches[batch], runs, "cancelled")
-                case c.StartWorker(engine, number):
-                    assert number not in self.workers
-                    self.workers[number] = Worker(number, engine)
-                case c.StopWorker(_, number):
-                    assert not self.workers[number].leases, "only an idle worker is told to leave"
-                    self.workers[number].leaving = True
-                case c.KillWorker(_, number):
-                    assert not self.workers[number].joined
-                case c.RecallLease() | c.EndJob():
-                    assert command.worker in self.workers
-                    assert command.first < command.stop
-                case c.DropSegment(number):
-                    dropped.append(number)
-        for number in dropped:
-            batch, first, stop = self.segments.pop(number)
-            assert all(batch.ended.get(job) in {"finished", "cancelled"} for job in range(first, stop))
-        deadline = self.s.next_deadline()
-        assert deadline is None or deadline > self.now, "a deadline that has come is dealt with"
-        self.s.check()
-        self.sound = True
-
-    def leased(self, order):
-        worker, batch = self.workers[order.worker], self.batches[order.batch]
-        assert worker.joined
-        assert not worker.leaving
-        assert not batch.paused
-        _, first, stop = self.segments[order.segment]
-        assert first == order.offset <= order.first < order.stop <= stop
-        worker.segments -= set(order.drop)
-        assert order.with_segment == (order.segment not in worker.segments)
-        assert order.with_function == (order.function not in worker.functions)
-        worker.segments.add(order.segment)
-        worker.functions.add(order.function)
-        jobs = set(range(order.first, order.stop))
-        assert not jobs & batch.ended.keys(), "a job that has ended is not leased"
-        assert order.lease not in self.leases
-        self.leases[order.lease] = Lease(order.lease, order.batch, order.first, order.stop, batch.rounds)
-        worker.leases.append(self.leases[order.lease])
-        assert len(worker.leases) <= settings.LEASES_IN_FLIGHT
-        if batch.limit is not None:
-            holders = [w for w in self.workers.values() if any(le.batch == batch.number for le in w.leases)]
-            assert len(holders) <= batch.limit
-
-    def outcomes(self, told, report):
-        assert isinstance(report, e.RunReported)
-        assert all(report.first <= a < b <= report.stop for a, b in told.runs)
-        failed = set(told.failed)
-        assert failed <= set(report.failed)
-        batch = self.batches[told.batch]
-        told_jobs = {job for run in told.runs for job in range(*run)}
-        assert failed <= told_jobs
-        assert batch.retries or told_jobs & set(report.failed) == failed, "an exception is not told as a value"
-        rounds = self.leases[report.lease].rounds
-        assert all(batch.again.get(job, 0) <= rounds for job in told_jobs), "an outcome of an earlier round counts"
-        self.end(batch, told.runs, "finished", failed)
-
-    def lost(self, told):
-        batch = self.batches[told.batch]
-        if told.attempts:
-            ((job, _),) = told.runs
-            assert told.attempts == settings.LOSS_ATTEMPTS <= batch.losses[job], "it is blamed for what it did not do"
-        else:
-            assert not self.workers, "jobs are given up although there are workers"
-        self.end(batch, told.runs, "lost")
-
-    def end(self, batch, runs, word, failed=()):
-        assert runs
-        for run in runs:
-            for job in range(*run):
-                assert 0 <= job < batch.total
-                assert job not in batch.ended, f"job {job} ended twice: {batch.ended[job]}, then {word}"
-                batch.ended[job] = "failed" if job in failed else word
-                del batch.losses[job]
-
+class SchedulerMachine(Model):
     # --- clients -------------------------------------------------------------------------------------------
 
     @initialize(slots=st.integers(1, 3), others=st.integers(0, 1), retries=st.integers(0, 1))
@@ -203,7 +46,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.segments_made += 1
         self.segments[self.segments_made] = (batch, batch.total, batch.total + count)
         batch.total += count
-        self.handle(e.JobsAdded(batch.number, self.segments_made, f"f{count % 3}", count))
+        service = self.service(count)
+        self.handle(e.JobsAdded(batch.number, self.segments_made, f"{service or 'f'}{count % 3}", count, service))
 
     def some_batch(self, data):
         return self.batches[data.draw(st.sampled_from(sorted(self.batches)), "batch")]
@@ -271,31 +115,31 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def join(self, number):
         self.workers[number].joined = True
-        self.handle(e.WorkerJoined(number))
+        self.say(self.workers[number], e.WorkerJoined(number))
 
-    @precondition(lambda self: any(not w.joined for w in self.workers.values()))
+    @precondition(lambda self: any(not w.joined for w in self.alive()))
     @rule(every=st.sampled_from([True, True, False]))
     def workers_join(self, every):
-        waiting = [number for number, worker in self.workers.items() if not worker.joined]
+        waiting = [worker.number for worker in self.alive() if not worker.joined]
         for number in waiting if every else waiting[:1]:
             self.join(number)
 
-    @precondition(lambda self: self.workers)
+    @precondition(lambda self: self.alive())
     @rule(data=st.data(), page=st.sampled_from(["runs", "runs", "nothing", "stale"]), lives=st.booleans())
     def lose(self, data, page, lives):
-        worker = self.workers.pop(data.draw(st.sampled_from(sorted(self.workers)), "worker"))
+        worker = self.workers[data.draw(st.sampled_from([w.number for w in self.alive()]), "worker")]
         lease = job = None
         if page == "runs" and worker.leases and worker.leases[0].at < worker.leases[0].stop:
             lease, job = worker.leases[0].number, worker.leases[0].at
-            self.batches[worker.leases[0].batch].losses[job] += 1
         elif page == "stale":
             lease, job = 0, 0  # a lease that is none of its own
         if lives and worker.leases:
             self.ghosts.append(worker)
-        self.handle(e.WorkerLost(worker.number, lease, job, "a story"))
+        worker.gone = True
+        self.say(worker, e.WorkerLost(worker.number, lease, job, "a story"))
 
     def busy(self):
-        return [w for w in self.workers.values() if w.leases]
+        return [worker for worker in self.alive() if worker.leases]
 
     def report(self, worker, count, failed, seconds, *, ended=False):
         """Report the next jobs of a worker's first lease; the last of them end it."""
@@ -307,8 +151,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         lease.at = stop
         if ended:
             worker.leases.pop(0)
-        self.reports.append(event)
-        self.handle(event)
+        self.say(worker, event)
 
     @precondition(lambda self: self.busy())
     @rule(
@@ -364,24 +207,20 @@ class SchedulerMachine(RuleBasedStateMachine):
         lease = data.draw(st.sampled_from(worker.leases), "lease")
         begun = 1 if lease is worker.leases[0] and lease.at < lease.stop else 0
         lease.stop = min(lease.stop, lease.at + begun + further)
-        self.handle(e.LeaseRecalled(worker.number, lease.number, lease.stop))
+        self.say(worker, e.LeaseRecalled(worker.number, lease.number, lease.stop))
 
-    # --- always --------------------------------------------------------------------------------------------
+    # --- the end ---
 
-    @invariant()
-    def counts_agree_with_what_was_told(self):
-        for counts in self.s.snapshot().batches:
-            ended = list(self.batches[counts.batch].ended.values())
-            for word in ("finished", "failed", "cancelled", "lost"):
-                assert getattr(counts, word) == ended.count(word)
-            assert counts.queued + counts.running == self.batches[counts.batch].total - len(ended)
+    def recover(self):
+        """See to it that there are healthy workers."""
+        self.handle(e.EngineOpened("a", 2))
+        self.handle(e.RefreshAsked())
 
     def teardown(self):
         """P1: with healthy workers every job ends, whatever happened before."""
         if not self.sound:
             return
-        self.handle(e.EngineOpened("a", 2))
-        self.handle(e.RefreshAsked())
+        self.recover()
         for batch in self.batches.values():
             batch.paused, batch.limit = False, None
             self.handle(e.ResumeAsked(batch.number))
@@ -400,9 +239,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         """Let each worker do the next thing; return whether there was anything to do."""
         workers = list(self.workers.values())
         for worker in workers:
-            if worker.leaving:
-                del self.workers[worker.number]
-                self.handle(e.WorkerLost(worker.number, None, None, "left"))
+            if self.workers.get(worker.number) is not worker:
+                continue
+            if worker.leaving or self.s.pool.workers[worker.number].stage is Stage.STOPPING:
+                self.heard(e.WorkerLost(worker.number, None, None, "left"))
             elif not worker.joined:
                 self.join(worker.number)
             elif worker.leases:
@@ -422,11 +262,11 @@ def workers_hold_few_segments(monkeypatch):
     monkeypatch.setattr(settings, "SEGMENTS_HELD", 3)
 
 
-def run(examples, steps):
+def run(examples, steps, machine=SchedulerMachine):
     profile = hypothesis.settings(
         max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=CALM
     )
-    run_state_machine_as_test(SchedulerMachine, settings=profile)
+    run_machine(machine, settings=profile)
 
 
 def test_random_events():
