@@ -75,8 +75,8 @@ class Model(RuleBasedStateMachine):
         self.leases: dict[int, Lease] = {}
         """Every lease there ever was."""
         self.reports: list[e.RunReported] = []
-        self.orders: dict[int, set] = {}
-        """Lease -> jobs that its worker was asked to give back or to end."""
+        self.ending: dict[int, set] = {}
+        """Lease -> jobs that its worker was asked to end."""
         self.outcomes_reported = self.outcomes_told = 0
         self.story: list = []
         self.sound = True
@@ -125,7 +125,8 @@ class Model(RuleBasedStateMachine):
             case c.RecallLease() | c.EndJob():
                 assert command.worker in self.workers
                 assert command.first < command.stop
-                self.orders.setdefault(command.lease, set()).update(range(command.first, command.stop))
+                if isinstance(command, c.EndJob):
+                    self.ending.setdefault(command.lease, set()).update(range(command.first, command.stop))
 
     def say(self, worker, event):  # noqa: ARG002
         """Have the scheduler told what has become of a worker."""
@@ -234,10 +235,10 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def what_has_ended_is_not_run_on(self):
-        """An attempt whose job has ended elsewhere is recalled or ended (P2)."""
+        """An attempt whose job has ended elsewhere is ended (P2)."""
         for worker in self.at_work():
             for lease in [] if worker.gone else worker.leases:
                 batch = self.batches[lease.batch]
                 left = range(lease.at, lease.stop)
                 vain = {job for job in left if job in batch.ended and batch.again.get(job, 0) <= lease.rounds}
-                assert vain <= self.orders.get(lease.number, set())
+                assert vain <= self.ending.get(lease.number, set())
