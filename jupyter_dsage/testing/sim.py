@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dsage import settings
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import events as e
+from jupyter_dsage.core.pool import Abilities
 from jupyter_dsage.core.ranges import Ranges
 from jupyter_dsage.core.scheduler import Scheduler
 from jupyter_dsage.testing.clock import FakeClock
 from jupyter_dsage.testing.sim_batch import SimBatch
+from jupyter_dsage.testing.sim_host import SimHost
 from jupyter_dsage.testing.sim_worker import SimWorker
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def _never(*_: int) -> bool:
 
 
 class Sim:
-    """A simulation of one session with one engine.
+    """A simulation of one session with one engine; `host` adds more.
 
     `duration(batch, job)`: seconds a job takes; `fails(batch, job, attempt)`: whether it raises;
     `kills(batch, job, attempt)`: whether its worker dies at its end, outcomes not yet flushed with it;
@@ -69,6 +71,7 @@ class Sim:
         self.batches: dict[int, SimBatch] = {}
         self.workers: dict[int, SimWorker] = {}
         """Workers that the scheduler counts on."""
+        self.hosts: dict[str, SimHost] = {}
         self.events = 0
         """Events the scheduler has handled."""
         self.started = 0
@@ -87,14 +90,15 @@ class Sim:
             c.TellLost: lambda command: self._tell_ends("lost", command),
             c.TellCancelled: lambda command: self._tell_ends("cancelled", command),
             c.DropSegment: self._drop_segment,
-            c.RecallLease: lambda command: self._page(command, SimWorker.recall),
-            c.EndJob: lambda command: self._page(command, SimWorker.end_job),
+            c.RecallLease: lambda command: self._order(command.worker, SimWorker.recall, command),
+            c.EndJob: lambda command: self._order(command.worker, SimWorker.end_job, command),
             c.StartWorker: self._start_worker,
-            c.StopWorker: lambda command: self.after(self.latency, self.workers[command.worker].leave),
-            c.KillWorker: lambda command: self.after(self.latency, self.workers[command.worker].die),
+            c.StopWorker: lambda command: self._order(command.worker, SimWorker.leave),
+            c.KillWorker: lambda command: self._order(command.worker, SimWorker.die),
+            c.CloseEngine: self._close_engine,
             c.TellPool: lambda _: None,
         }
-        self.handle(e.EngineOpened(ENGINE, slots))
+        self.host(ENGINE, slots)
 
     # --- what a client does --------------------------------------------------------------------------------
 
@@ -108,13 +112,16 @@ class Sim:
         self.add(batch, jobs, segment=segment)
         return batch
 
-    def add(self, batch: SimBatch, jobs: int, *, segment: int = settings.SEGMENT_JOBS) -> None:
-        """Add jobs at the end of a batch."""
+    def add(
+        self, batch: SimBatch, jobs: int, *, segment: int = settings.SEGMENT_JOBS, service: str | None = None
+    ) -> None:
+        """Add jobs at the end of a batch, calls of a service or of a function."""
         for at in range(0, jobs, segment):
             count = min(segment, jobs - at)
             number, self._next_segment = self._next_segment, self._next_segment + 1
             self._segments[number] = (batch, batch.append(count))
-            self.handle(e.JobsAdded(batch.number, number, f"function-{batch.number}", count))
+            function = f"{service or 'function'}-{batch.number}"
+            self.handle(e.JobsAdded(batch.number, number, function, count, service))
 
     def cancel(self, batch: SimBatch, *runs: Run) -> None:
         """Cancel some jobs of a batch, or without `runs` all that have not ended."""
@@ -140,6 +147,31 @@ class Sim:
     def refresh(self) -> None:
         """Replace the workers and try failed engines again."""
         self.handle(e.RefreshAsked())
+
+    # --- engines -------------------------------------------------------------------------------------------
+
+    def host(
+        self,
+        name: str,
+        slots: int,
+        *,
+        slowness: float = 1.0,
+        latency: float | None = None,
+        can: Abilities = Abilities(),  # noqa: B008  (frozen)
+    ) -> SimHost:
+        """Add an engine, and return its host."""
+        host = self.hosts[name] = SimHost(self, name, slots, slowness, latency or self.latency, can)
+        host.open()
+        return host
+
+    def scale(self, host: SimHost, slots: int) -> None:
+        """Have an engine run this many jobs at once."""
+        host.slots = slots
+        self.handle(e.EngineScaled(host.name, slots))
+
+    def remove(self, host: SimHost, *, now: bool = False) -> None:
+        """Do without an engine, when its running jobs have ended or at once."""
+        self.handle(e.RemovalAsked(host.name, now))
 
     # --- what befalls the workers --------------------------------------------------------------------------
 
@@ -182,10 +214,6 @@ class Sim:
         """Have something done some seconds from now."""
         self.at(self.clock.now() + seconds, action, *arguments)
 
-    def send(self, event: e.Event) -> None:
-        """Send a message to the child: the scheduler handles it one latency later."""
-        self.after(self.latency, self.handle, event)
-
     def handle(self, event: e.Event) -> None:
         """Have the scheduler handle an event now, and carry out its orders."""
         self.events += 1
@@ -204,20 +232,26 @@ class Sim:
 
     def _start_worker(self, command: c.StartWorker) -> None:
         self.started += 1
-        worker = SimWorker(self, command.worker)
+        worker = SimWorker(self, self.hosts[command.engine], command.worker)
         self.workers[worker.number] = worker
         if self.stillborn(worker.number):
             self.after(self.start_seconds, worker.die)
         else:
-            self.after(self.start_seconds, self.send, e.WorkerJoined(worker.number))
+            self.after(self.start_seconds, worker.join)
 
     def _send_lease(self, command: c.SendLease) -> None:
         if command.segment not in self._segments:
             raise AssertionError(f"{command}: its segment was dropped before")
-        self.after(self.latency, self.workers[command.worker].receive, command)
+        self._order(command.worker, SimWorker.receive, command)
 
-    def _page(self, command: c.RecallLease | c.EndJob, act: Callable[[SimWorker, Any], None]) -> None:
-        self.after(self.latency, act, self.workers[command.worker], command)
+    def _order(self, number: int, act: Callable[..., None], *arguments: Any) -> None:
+        worker = self.workers[number]
+        worker.host.order(act, worker, *arguments)
+
+    def _close_engine(self, command: c.CloseEngine) -> None:
+        host = self.hosts.pop(command.engine)
+        host.vanish()
+        self.workers = {number: worker for number, worker in self.workers.items() if worker.host is not host}
 
     def _tell_outcomes(self, command: c.TellOutcomes) -> None:
         report = self._last

@@ -18,6 +18,7 @@ from jupyter_dsage.core import events as e
 if TYPE_CHECKING:
     from jupyter_dsage.core import commands as c
     from jupyter_dsage.testing.sim import Sim
+    from jupyter_dsage.testing.sim_host import SimHost
 
 TICK_SECONDS = 1.5 * settings.FLUSH_SECONDS
 """How long a finished job waits for its report at most, if the next one is long."""
@@ -53,8 +54,9 @@ class SimLease:
 class SimWorker:
     """One worker of a `Sim`."""
 
-    def __init__(self, sim: Sim, number: int) -> None:
+    def __init__(self, sim: Sim, host: SimHost, number: int) -> None:
         self.sim = sim
+        self.host = host
         self.number = number
         self.alive = True
         self.functions: set[str] = set()
@@ -89,7 +91,7 @@ class SimWorker:
                 at = lease.running(self.sim.clock.now()) + 1 if lease is self.queue[0] else lease.first
                 start = min(max(order.first, at), order.stop)
                 self._cut(lease, start)
-        self.sim.send(e.LeaseRecalled(self.number, order.lease, start))
+        self.host.tell(e.LeaseRecalled(self.number, order.lease, start))
 
     def end_job(self, order: c.EndJob) -> None:
         """End the running attempt shortly, as failed, if it is one of those meant."""
@@ -114,16 +116,31 @@ class SimWorker:
 
     # --- its life ------------------------------------------------------------------------------------------
 
+    def join(self) -> None:
+        """Say hello."""
+        if self.alive:
+            self.host.tell(e.WorkerJoined(self.number))
+
     def die(self) -> None:
         """Be gone; whoever watches tells the child, with what stood on the page."""
         if not self.alive:
             return
         self.alive = False
         lease, job = self.page()
+        self._drop()
+        self.host.tell(e.WorkerLost(self.number, lease, job, f"worker {self.number} died"))
+
+    def vanish(self) -> None:
+        """Be gone with the host; nobody is there to tell it."""
+        if self.alive:
+            self.alive = False
+            self._drop()
+
+    def _drop(self) -> None:
+        """Leave off in the middle of what it runs."""
         if self.queue:
             self._forget(self.queue[0], self.queue[0].running(self.sim.clock.now()) + 1)
             self.sim.batches[self.queue[0].batch].running.discard(self.number)
-        self.sim.send(e.WorkerLost(self.number, lease, job, f"worker {self.number} died"))
 
     def page(self) -> tuple[int | None, int | None]:
         """Return the lease and the job that run now, or None twice."""
@@ -148,9 +165,9 @@ class SimWorker:
         """Plan the rest of a lease, each job counted as begun, up to one that kills; then wait."""
         sim, ends = self.sim, lease.ends
         number, attempts = lease.batch, sim.batches[lease.batch].attempts
-        duration = sim.duration
+        duration, slowness = sim.duration, self.host.slowness
         for job in range(lease.first + len(ends), lease.stop):
-            at += duration(number, job)
+            at += duration(number, job) * slowness
             ends.append(at)
             attempts[job] += 1
             if sim.faulty:
@@ -208,7 +225,8 @@ class SimWorker:
         count = stop - first
         seconds = lease.ends[count - 1] - lease.began if count else 0.0
         cut = bisect_left(lease.failed, stop)
-        self.sim.send(e.RunReported(self.number, lease.number, first, stop, tuple(lease.failed[:cut]), seconds, ended))
+        failed = tuple(lease.failed[:cut])
+        self.host.tell(e.RunReported(self.number, lease.number, first, stop, failed, seconds, ended))
         lease.began += seconds
         lease.first, lease.flushed = stop, now
         del lease.ends[:count], lease.failed[:cut]
