@@ -46,7 +46,7 @@ class Batch:
     seconds: float | None = None
     """Mean time of one job, as observed."""
     largest: int = 1
-    """The largest run of jobs reported on so far."""
+    """Jobs in the largest lease reported on so far."""
     reports: int = 0
     losses: dict[int, int] = field(default_factory=dict)
     """Job -> attempts that ended with the loss of its worker (few, so sparse)."""
@@ -103,10 +103,13 @@ class Batch:
         else:
             self.workers.pop(worker, None)
 
-    def observe(self, jobs: int, seconds: float, engine: str) -> None:
-        """Learn from a report: running means that follow changes (weight at least one fifth)."""
+    def observe(self, jobs: int, seconds: float, engine: str, leased: int) -> None:
+        """Learn from a report on a lease of so many jobs: running means that follow changes (weight at least a fifth).
+
+        A long lease is reported on in parts, so these do not tell how large leases may be.
+        """
         self.reports += 1
-        self.largest = max(self.largest, jobs)
+        self.largest = max(self.largest, leased)
         each = seconds / jobs
         self.seconds = _mean(self.seconds, each, self.reports)
         before, reports = self.speeds.get(engine, (None, 0))

@@ -196,7 +196,8 @@ class Scheduler:
             if not worker.proven:
                 engines.proved(self, worker, now)
             if event.stop > event.first:
-                batch.observe(event.stop - event.first, event.seconds, worker.engine)
+                leased = lease.stop - lease.first
+                batch.observe(event.stop - event.first, event.seconds, worker.engine, leased)
                 batch.served += event.seconds - lease.each * (event.stop - event.first)
             runs = [(State.RUNNING, run) for run in lease.take(event.first, event.stop)]
             if lease.late:

@@ -52,6 +52,15 @@ def test_the_tail_is_shared_among_the_workers_but_not_to_crumbs():
     assert lease_size(40, 10, 0.00001, 4096) == 40
 
 
+@given(queued, slots, seconds, largest, st.floats(0, 10), st.floats(0, 10))
+def test_a_lease_grows_with_the_distance_and_is_at_most_as_long_as_the_way(n, w, s, big, near, far):
+    near, far = sorted((near, far))
+    size = lease_size(n, w, s, big, far)
+    assert lease_size(n, w, s, big, near) <= size
+    chunk = max(settings.CHUNK_SECONDS, settings.CHUNK_SECONDS_PER_WORKER * w, far)
+    assert size == 1 or size * s <= chunk * (1 + 1e-9)
+
+
 @given(st.integers(0, 10**9), st.none() | st.floats(0, 1e12))
 def test_a_segment_is_within_its_bounds(cut, mean):
     size = segment_size(cut, mean)
