@@ -141,6 +141,8 @@ GRID_CHARACTERS = 10_000
 """The run-length string of the grid; a longer one is folded further."""
 LANES = 16
 """Workers shown with their lane; the rest are counted."""
+ENGINES_SHOWN = 16
+"""Engines in a view, those in trouble first; the rest are counted: 64 with their notes would not fit."""
 LANE_SECONDS = 30.0
 """What a lane shows."""
 LANE_BITS = 24

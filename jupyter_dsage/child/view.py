@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.child.engines.engine import Engine
     from jupyter_dsage.core.batch import Batch
+    from jupyter_dsage.core.pool import Engine as PoolEngine
     from jupyter_dsage.core.scheduler import Scheduler
     from jupyter_dsage.net.transport import Peer
     from jupyter_dsage.wire.setup import Runs
@@ -178,13 +179,17 @@ class Views:
         return out
 
     def make(self, number: int, now: float) -> bytes:
-        """Return the view of a batch as JSON, within `VIEW_BYTES`."""
+        """Return the view of a batch as JSON, within `VIEW_BYTES`: what has no room is counted only."""
         watched, batch = self._batches[number], self._scheduler.batches[number]
         whole = self._whole(watched, batch, now)
         data = msgspec.json.encode(whole)
-        while len(data) > settings.VIEW_BYTES and whole["workers"]:
-            whole["more_workers"] += 1
-            whole["workers"].pop()
+        for rows, more in (("workers", "more_workers"), ("engines", "more_engines")):
+            while len(data) > settings.VIEW_BYTES and whole[rows]:
+                whole[rows].pop()
+                whole[more] += 1
+                data = msgspec.json.encode(whole)
+        while len(data) > settings.VIEW_BYTES and whole["failures"]["rows"]:
+            whole["failures"]["rows"].pop()
             data = msgspec.json.encode(whole)
         return data
 
@@ -196,6 +201,7 @@ class Views:
         counts["running"] = len(begun)
         per, cells = grid(batch.jobs, total, settings.GRID_CELLS, settings.GRID_CHARACTERS, begun)
         workers, more = self._workers(batch.number, now)
+        engines = self._engines(watched, batch.number)
         return {
             "v": 1,
             "session": {"id": self._session, "name": self._session, "alive": True, "note": self._trouble()},
@@ -208,7 +214,8 @@ class Views:
                 "limit": batch.limit,
                 **self._times(watched, batch, counts, now),
             },
-            "engines": self._engines(watched, batch.number),
+            "engines": engines,
+            "more_engines": len(self._scheduler.pool.engines) - len(engines),
             "workers": workers,
             "more_workers": more,
             "grid": {"jobs": total, "per": per, "cells": cells},
@@ -249,14 +256,20 @@ class Views:
 
     def _trouble(self) -> str:
         engines = self._scheduler.pool.engines.values()
-        return "; ".join(
-            f"{engine.name}: {trouble(engine.failure)}" for engine in engines if engine.failure is not None
-        )
+        failed = [f"{engine.name}: {trouble(engine.failure)}" for engine in engines if engine.failure is not None]
+        return brief.note("; ".join(failed))
+
+    def _engines_shown(self) -> list[PoolEngine]:
+        """Return the engines that there is room for, in their order: those in trouble before those that are well."""
+        engines = list(self._scheduler.pool.engines.values())
+        picked = sorted(engines, key=lambda engine: engine.state == "open")[: settings.ENGINES_SHOWN]
+        names = {engine.name for engine in picked}
+        return [engine for engine in engines if engine.name in names]
 
     def _engines(self, watched: _Watched, batch: int) -> list[dict[str, Any]]:
         out = []
         leases, workers = self._scheduler.leases, self._scheduler.pool.workers.values()
-        for engine in self._scheduler.pool.engines.values():
+        for engine in self._engines_shown():
             mine = [worker for worker in workers if worker.engine == engine.name]
             finished, failed = watched.by_engine.get(engine.name, (0, 0))
             can = {"interrupt": engine.can.interrupt, "functions": engine.can.functions, "scale": engine.can.scale}
@@ -270,7 +283,7 @@ class Views:
                     "running": sum(bool(w.leases) and leases[w.leases[0]].batch == batch for w in mine),
                     "finished": finished,
                     "failed": failed,
-                    "note": trouble(engine.failure) or self._places[engine.name].note,
+                    "note": brief.note(trouble(engine.failure) or self._places[engine.name].note),
                     "cannot": [word for word, able in can.items() if not able],
                 }
             )

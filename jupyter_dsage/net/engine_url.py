@@ -52,10 +52,18 @@ class EngineURL:
 
 def engine_name(url: str) -> str:
     """Return the name of the engine that a URL means, or the text itself if it is no URL of a worker server."""
-    scheme, colon, rest = url.partition("://")
-    if not colon or scheme not in ("dsage", *_OLD_SPELLINGS):
-        return url.partition("?")[0].rstrip(":")
-    return f"dsage://{rest.partition('/')[0].partition('?')[0]}"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return url
+    if parts.scheme in ("dsage", *_OLD_SPELLINGS) and host and port:
+        return _server_name(host, port)
+    return parts.scheme or url
+
+
+def _server_name(host: str, port: int) -> str:
+    return f"dsage://[{host}]:{port}" if ":" in host else f"dsage://{host}:{port}"
 
 
 def default_slots() -> int:
@@ -150,7 +158,7 @@ def _dsage(url: str, parts: SplitResult, port: int | None, options: dict[str, st
     if linger is None:
         raise EngineError(f"{url!r}: linger={options['linger']!r} is no duration: try linger=10min.")
     service = parts.path if parts.path.strip("/") else None
-    name = f"dsage://[{host}]:{port}" if ":" in host else f"dsage://{host}:{port}"
+    name = _server_name(host, port)
     old = f"{parts.scheme}:// was Foolscap's; it means {name} here" if parts.scheme in _OLD_SPELLINGS else ""
     if host in _LOCAL_HOSTS and not _somebody_listens(host, port):
         slots = slots or default_slots()

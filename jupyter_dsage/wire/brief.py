@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _LONGEST_CALL = 200
 _LONGEST_ERROR = 200
+_LONGEST_NOTE = 500
 
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = 60
@@ -25,6 +26,11 @@ def call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
 def error(type_name: str, message: str) -> str:
     """Return an exception on one line: ``ValueError: scale < 0``."""
     return _line(f"{type_name.rpartition('.')[2]}: {message}" if message else type_name, _LONGEST_ERROR)
+
+
+def note(text: str) -> str:
+    """Return what is to be said of an engine on one line."""
+    return _line(text, _LONGEST_NOTE)
 
 
 def _safe(value: Any) -> str:

@@ -123,17 +123,30 @@ class Granted(Message, frozen=True, tag="granted"):
     slots: Number
 
 
-_ANYBODY = Dial | Beat | m.SpawnWorker | m.KillWorker | m.Recall | m.EndJob
-_ANYBODY |= m.Service | Segment | Forget | Grant | m.Leave | WantSlots | Part
-FROM_ROLE = {
-    "client": codec.Decoder[Message](_ANYBODY | m.Function),
-    "caller": codec.Decoder[Message](_ANYBODY),
-}
-"""Role -> decoder of what it may say to a worker server. A caller has no way to send a function."""
-
-from_server = codec.Decoder[Message](
+FROM_CALLER = (
+    Dial
+    | Beat
+    | m.Service
+    | Segment
+    | Forget
+    | m.SpawnWorker
+    | m.KillWorker
+    | Grant
+    | m.Leave
+    | m.Recall
+    | m.EndJob
+    | WantSlots
+    | Part
+)
+FROM_CLIENT = FROM_CALLER | m.Function
+FROM_SERVER = (
     Admitted | m.Refused | Beat | Granted | m.SupervisorReady | m.Recalled | m.WorkerGone | m.WorkerHello | m.Report
 )
+
+FROM_ROLE = {"client": codec.Decoder[Message](FROM_CLIENT), "caller": codec.Decoder[Message](FROM_CALLER)}
+"""Role -> decoder of what it may say to a worker server. A caller has no way to send a function."""
+
+from_server = codec.Decoder[Message](FROM_SERVER)
 _envelope = codec.Decoder[Envelope](Envelope)
 
 

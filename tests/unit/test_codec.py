@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PayloadTooLargeError, ProtocolError, VersionMismatchError
-from jupyter_dsage.wire import codec
+from jupyter_dsage.wire import codec, remote
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
@@ -28,8 +28,19 @@ DIRECTIONS: dict[str, tuple[Any, codec.Decoder[Any]]] = {
     "to_worker": (m.TO_WORKER, codec.to_worker),
     "to_supervisor": (m.TO_SUPERVISOR, codec.to_supervisor),
     "from_supervisor": (m.FROM_SUPERVISOR, codec.from_supervisor),
+    "from_a_client_to_a_server": (remote.FROM_CLIENT, remote.FROM_ROLE["client"]),
+    "from_a_caller_to_a_server": (remote.FROM_CALLER, remote.FROM_ROLE["caller"]),
+    "from_a_server": (remote.FROM_SERVER, remote.from_server),
+    "envelope": (remote.Envelope, remote._envelope),
 }
-KINDS = [(name, kind) for name, (union, _) in DIRECTIONS.items() for kind in get_args(union)]
+
+
+def kinds_of(union: Any) -> tuple[Any, ...]:
+    """Return the kinds of a direction: a union's members, or the one kind there is."""
+    return get_args(union) or (union,)
+
+
+KINDS = [(name, kind) for name, (union, _) in DIRECTIONS.items() for kind in kinds_of(union)]
 MAGIC = b"D" + bytes([settings.PROTOCOL])
 relaxed = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 DECODERS = [decode for _, decode in DIRECTIONS.values()]
@@ -112,7 +123,7 @@ def test_every_message_comes_back_as_it_was(direction: str, kind: type[m.Message
 
 def test_every_kind_has_a_tag_of_its_own_in_its_direction() -> None:
     for union, _ in DIRECTIONS.values():
-        tags = [kind.__struct_config__.tag for kind in get_args(union)]
+        tags = [kind.__struct_config__.tag for kind in kinds_of(union)]
         assert len(set(tags)) == len(tags)
     assert {kind for _, kind in KINDS} == set(m.Message.__subclasses__())
 
@@ -123,11 +134,18 @@ def test_a_message_of_another_direction_is_refused(pair: tuple[str, m.Message]) 
     direction, message = pair
     frames = codec.encode(message, *payload_for(message))
     for name, (union, decode) in DIRECTIONS.items():
-        if type(message) in get_args(union):
+        if type(message) in kinds_of(union):
             continue
         assert name != direction
         with pytest.raises(ProtocolError):
             decode(frames)
+
+
+def test_a_caller_has_no_word_for_a_function_and_a_client_has_one_more_than_a_caller() -> None:
+    assert set(kinds_of(remote.FROM_CLIENT)) - set(kinds_of(remote.FROM_CALLER)) == {m.Function}
+    assert set(kinds_of(remote.FROM_CALLER)) < set(kinds_of(remote.FROM_CLIENT))
+    with pytest.raises(ProtocolError):
+        remote.FROM_ROLE["caller"](codec.encode(m.Function("f"), b"a pickle"))
 
 
 @relaxed

@@ -1,4 +1,4 @@
-"""Engine URLs are read, also in the spelling of 2008; each that cannot be used is refused in one sentence."""
+"""Engine URLs are read, also in the spellings of 2008; each that cannot be used is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -9,11 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jupyter_dsage.errors import EngineError
-from jupyter_dsage.net.engine_url import MOST_SLOTS, EngineURL, default_slots, parse_urls
+from jupyter_dsage import settings
+from jupyter_dsage.errors import DsageError, EngineError, ServerKeyError, UsageError
+from jupyter_dsage.net.engine_url import MOST_SLOTS, EngineURL, default_slots, engine_name, parse_urls
+from jupyter_dsage.net.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "k" * 42 + "A"
+"""A public key as people write it: which one is of no interest here."""
+
+
+@pytest.fixture(autouse=True)
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
+    """Give each test a user who has no keys and knows no server."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    return Keys()
 
 
 @pytest.fixture
@@ -24,8 +37,9 @@ def free_port() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
-def note(port: int, slots: int) -> str:
-    return f"nobody listens on localhost:{port}, so {slots} local workers were started for it"
+def note(port: int, slots: int, scheme: str = "dsage") -> str:
+    old = "" if scheme == "dsage" else f"{scheme}:// was Foolscap's; it means dsage://localhost:{port} here; "
+    return f"{old}nobody listens on localhost:{port}, so {slots} local workers were started for it"
 
 
 # --- what is taken -------------------------------------------------------------------------------------------
@@ -56,7 +70,7 @@ def test_local_urls(urls: Any, slots: int) -> None:
 def test_a_worker_server_that_is_not_there_becomes_local_workers(scheme: str, free_port: int) -> None:
     for host in ("localhost", "LOCALHOST"):
         [engine] = parse_urls(f"{scheme}://{host}:{free_port}/all_series?slots=2")
-        assert engine == EngineURL(f"dsage://localhost:{free_port}", 2, "/all_series", note(free_port, 2))
+        assert engine == EngineURL(f"dsage://localhost:{free_port}", 2, "/all_series", note(free_port, 2, scheme))
 
 
 def test_a_url_without_a_service_names_none(free_port: int) -> None:
@@ -68,7 +82,8 @@ def test_a_url_without_a_service_names_none(free_port: int) -> None:
 @pytest.mark.parametrize("base", ["dsage://localhost:", "dsage://localhost", "dsage://localhost/", "pbu://localhost:"])
 @pytest.mark.parametrize("service", ["/all_series", "all_series"])
 def test_the_tuples_of_2008(base: str, service: str, free_port: int) -> None:
-    expected = EngineURL(f"dsage://localhost:{free_port}", 2, "/all_series", note(free_port, 2))
+    told = note(free_port, 2, base.partition(":")[0])
+    expected = EngineURL(f"dsage://localhost:{free_port}", 2, "/all_series", told)
     assert parse_urls([(base, free_port, service, 2)]) == [expected]
     assert parse_urls([[base, free_port, service, 2]]) == [expected]
 
@@ -78,9 +93,112 @@ def test_several_engines(free_port: int) -> None:
     assert [(engine.name, engine.slots) for engine in engines] == [("local", 2), (f"dsage://localhost:{free_port}", 3)]
 
 
+# --- worker servers ------------------------------------------------------------------------------------------
+
+
+def server(name: str, **what: Any) -> EngineURL:
+    host, _, port = name.rpartition(":")
+    known = {"slots": MOST_SLOTS, "key": KEY} | what
+    return EngineURL(f"dsage://{name}", host=host.strip("[]"), port=int(port), **known)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (f"dsage://example.org:12345?key={KEY}", server("example.org:12345")),
+        (f"dsage://Example.ORG:12345/?key={KEY}", server("example.org:12345")),
+        (
+            f"dsage://example.org:1/all_series?slots=2&key={KEY}",
+            server("example.org:1", slots=2, service="/all_series"),
+        ),
+        (f"dsage://192.0.2.7:65535?key={KEY}&slots=3", server("192.0.2.7:65535", slots=3)),
+        (f"dsage://[2001:db8::7]:12345?key={KEY}", server("[2001:db8::7]:12345")),
+        (f"dsage://example.org:1?linger=90s&key={KEY}", server("example.org:1", linger=90.0)),
+        (f"dsage://example.org:1?linger=2h&key={KEY}", server("example.org:1", linger=7200.0)),
+    ],
+)
+def test_a_worker_server_on_another_host_is_named_by_host_port_and_key(url: str, expected: EngineURL) -> None:
+    assert parse_urls(url) == [expected]
+
+
+@pytest.mark.parametrize("scheme", ["pbu", "pb"])
+def test_an_old_scheme_for_another_host_says_what_it_means(scheme: str) -> None:
+    [engine] = parse_urls(f"{scheme}://ghtmyth:12345/all_series?slots=2&key={KEY}")
+    told = f"{scheme}:// was Foolscap's; it means dsage://ghtmyth:12345 here"
+    assert engine == server("ghtmyth:12345", slots=2, service="/all_series", note=told)
+
+
+def test_a_tuple_of_2008_for_another_host_that_is_known(keys: Keys) -> None:
+    keys.trust("ghtmyth", 12345, KEY)
+    [engine] = parse_urls([("pbu://ghtmyth:", 12345, "/all_series", 2)])
+    assert (engine.name, engine.slots, engine.key) == ("dsage://ghtmyth:12345", 2, KEY)
+
+
+def test_a_server_whose_key_is_not_known_is_refused_with_the_command_to_run() -> None:
+    for url in ("dsage://example.org:12345/x", ("pbu://example.org:", 12345, "/x", 2)):
+        with pytest.raises(ServerKeyError, match=r"run: jupyter dsage keys trust example\.org:12345 KEY$"):
+            parse_urls([url])
+
+
+def test_a_server_whose_key_has_changed_is_refused_with_the_command_to_run(keys: Keys) -> None:
+    keys.trust("example.org", 12345, "o" * 42 + "A")
+    with pytest.raises(ServerKeyError, match=f"has changed.*run: jupyter dsage keys trust example.org:12345 {KEY}$"):
+        parse_urls(f"dsage://example.org:12345?key={KEY}")
+
+
+def test_what_is_no_key_is_refused_and_not_shown() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_urls("dsage://example.org:12345?key=secret")
+    assert isinstance(caught.value, DsageError)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_key_is_not_shown_by_an_engine(keys: Keys) -> None:
+    [engine] = parse_urls(f"dsage://example.org:12345?key={KEY}")
+    assert KEY not in repr(engine)
+    assert keys.client().public_text not in repr(engine)
+
+
+def test_who_listens_on_this_host_is_not_passed_over(keys: Keys) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        url = f"dsage://127.0.0.1:{port}/all_series?slots=2"
+        with pytest.raises(ServerKeyError, match=f"The key of dsage://127.0.0.1:{port} is not known"):
+            parse_urls(url)
+        own = keys.server().public_text  # from now on a server of this user's is known without more
+        assert parse_urls(url) == [server(f"127.0.0.1:{port}", slots=2, service="/all_series", key=own)]
+
+
+def test_a_setup_says_all_that_the_child_needs() -> None:
+    [engine] = parse_urls(f"dsage://example.org:12345/x?key={KEY}&slots=2&linger=5min")
+    setup = engine.setup()
+    told = (setup.name, setup.slots, setup.host, setup.port, setup.key, setup.linger)
+    assert told == ("dsage://example.org:12345", 2, "example.org", 12345, KEY, 300.0)
+    assert parse_urls(f"dsage://example.org:12345/x?key={KEY}")[0].linger == settings.LINGER_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("local", "local"),
+        ("local:", "local"),
+        ("local:?slots=2", "local"),
+        ("dsage://example.org:12345", "dsage://example.org:12345"),
+        (f"dsage://example.org:12345/x?key={KEY}", "dsage://example.org:12345"),
+        ("dsage://EXAMPLE.org:12345?slots=2", "dsage://example.org:12345"),
+        ("pbu://example.org:12345/all_series", "dsage://example.org:12345"),
+        ("dsage://[2001:db8::7]:1?slots=2", "dsage://[2001:db8::7]:1"),
+        ("local://?slots=2", "local"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_an_engine_is_found_by_any_url_that_means_it(url: str, name: str) -> None:
+    assert engine_name(url) == name
+
+
 # --- what is refused -----------------------------------------------------------------------------------------
 
-ONLY_LOCAL = "this version runs local workers only"
+LATER = "engines come with a later version; local: and dsage:// are here."
 
 
 @pytest.mark.parametrize(
@@ -102,11 +220,16 @@ ONLY_LOCAL = "this version runs local workers only"
         ("dsage://localhost:http/x", "names no valid port: a port is a number from 1 to 65535."),
         ("dsage://localhost:65536/x", "names no valid port: a port is a number from 1 to 65535."),
         ("dsage://localhost:-1/x", "names no valid port: a port is a number from 1 to 65535."),
-        ("dsage://example.org:12345/x", f"'dsage://example.org:12345/x': {ONLY_LOCAL}; worker servers come with"),
-        ("ssh://user@host?slots=8", f"'ssh://user@host?slots=8': {ONLY_LOCAL}; ssh engines come later."),
-        ("dask://host:8786", f"{ONLY_LOCAL}; dask engines come later."),
-        ("ray://host:10001", f"{ONLY_LOCAL}; ray engines come later."),
-        ("slurm:?partition=x", f"'slurm:?partition=x': {ONLY_LOCAL}; slurm engines come later."),
+        ("dsage://me@host:1", "'dsage://me@host:1' names a user, and a worker server has none: its keys tell who"),
+        ("dsage://me:word@host:1", "names a user, and a worker server has none: its keys tell who may do what."),
+        ("dsage://host:1?linger=long", "'dsage://host:1?linger=long': linger='long' is no duration: try linger=10min."),
+        ("dsage://host:1?timeout=5", "has the unknown option 'timeout': there is slots, key, linger."),
+        ("dsage://host:1?slots=0", "asks for '0' slots: a number from 1 to "),
+        ("local:?key=x", "'local:?key=x' has the unknown option 'key': 'slots' is the one there is."),
+        ("ssh://user@host?slots=8", f"'ssh://user@host?slots=8': ssh {LATER}"),
+        ("dask://host:8786", f"'dask://host:8786': dask {LATER}"),
+        ("ray://host:10001", f"'ray://host:10001': ray {LATER}"),
+        ("slurm:?partition=x", f"'slurm:?partition=x': slurm {LATER}"),
         ("local:?slot=2", "'local:?slot=2' has the unknown option 'slot': 'slots' is the one there is."),
         ("local:?slots=2&slots=3", "'local:?slots=2&slots=3' gives 'slots' twice: give it once."),
         (["local:?slots=2", "local:?slots=3"], "The engine 'local' is named twice: give it once, with the sum of"),
@@ -144,25 +267,11 @@ def test_what_is_neither_a_url_nor_a_tuple_is_refused(url: Any) -> None:
         parse_urls([url])
 
 
-def test_a_tuple_of_2008_for_another_host_is_refused() -> None:
-    with pytest.raises(EngineError, match=rf"^'pbu://ghtmyth:12345/all_series\?slots=2': {ONLY_LOCAL}"):
-        parse_urls([("pbu://ghtmyth:", 12345, "/all_series", 2)])
-
-
 def test_a_tuple_of_2008_with_bad_numbers_is_refused() -> None:
     with pytest.raises(EngineError, match="names no valid port"):
         parse_urls([("dsage://localhost:", 123456, "/all_series", 2)])
     with pytest.raises(EngineError, match="asks for '0' slots"):
         parse_urls([("dsage://localhost:", 12345, "/all_series", 0)])
-
-
-def test_somebody_who_listens_is_not_passed_over() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"dsage://127.0.0.1:{server.getsockname()[1]}/all_series?slots=2"
-        with pytest.raises(
-            EngineError, match=re.escape(f"{url!r}: {ONLY_LOCAL}; worker servers come with the next one.")
-        ):
-            parse_urls(url)
 
 
 def test_the_same_worker_server_twice_is_refused(free_port: int) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 import jupyter_dsage
 from jupyter_dsage import settings
-from jupyter_dsage.wire import codec
+from jupyter_dsage.net.keys import ROLES
+from jupyter_dsage.wire import codec, remote
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.setup import ChildSetup, EngineSetup
 
@@ -20,8 +21,11 @@ PACKAGE = Path(jupyter_dsage.__file__).parent
 SOURCE = (PACKAGE / "settings.py").read_text("utf-8")
 NUMBERS: dict[str, float] = {name: value for name, value in vars(settings).items() if name.isupper()}
 UNIONS: dict[str, tuple[Any, ...]] = {
-    name: get_args(union) for name, union in vars(m).items() if name.startswith(("FROM_", "TO_"))
-}
+    f"{module.__name__.rpartition('.')[2]}.{name}": get_args(union)
+    for module in (m, remote)
+    for name, union in vars(module).items()
+    if name.startswith(("FROM_", "TO_")) and name != "FROM_ROLE"
+} | {"remote.Envelope": (remote.Envelope,)}
 KINDS = sorted(m.Message.__subclasses__(), key=lambda kind: kind.__name__)
 
 
@@ -73,13 +77,28 @@ def test_the_numbers_fit_together() -> None:
     assert s.OBITUARY_SECONDS < 0.2, "P5: a death is seen in 0.2 s"
     assert s.DIE_SECONDS <= 5, "P8: all is gone in 5 s"
     assert s.MAX_JOBS <= 2**53
+    assert s.DIAL_BACKOFF_SECONDS < s.BEAT_SECONDS < s.REDIAL_SECONDS < s.AWAY_SECONDS <= 10, "P5: silence is seen"
+    assert s.AWAY_SECONDS < s.UNREACHABLE_SECONDS < s.LINGER_SECONDS == 600, "P5: outcomes are held for 10 min"
+    assert s.BULK_CONNECT_SECONDS <= s.DIAL_SECONDS <= s.REDIAL_SECONDS
+    assert s.BULK_BYTES < s.MAX_HEADER_BYTES < s.MAX_INLINE_BYTES, "a header is never bulk"
+    assert s.MAX_CALLER_ROOMS < s.MAX_ROOMS
 
 
 # --- messages ------------------------------------------------------------------------------------------------
 
 
 def test_each_direction_has_a_decoder() -> None:
-    assert set(UNIONS) == {name.upper() for name, value in vars(codec).items() if isinstance(value, codec.Decoder)}
+    decoders = {
+        f"{where}.{name.upper()}"
+        for where, module in (("messages", codec), ("remote", remote))
+        for name, value in vars(module).items()
+        if isinstance(value, codec.Decoder) and not name.startswith("_")
+    }
+    assert set(UNIONS) - {"remote.Envelope"} == decoders | {f"remote.FROM_{role.upper()}" for role in remote.FROM_ROLE}
+
+
+def test_each_role_has_its_kinds() -> None:
+    assert set(remote.FROM_ROLE) == set(ROLES)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -109,9 +128,9 @@ def test_a_kind_that_two_directions_share_has_one_meaning() -> None:
 
 
 def test_a_report_of_a_million_failed_jobs_fits_into_a_header() -> None:
-    first = m.MAX_JOBS - 1_000_000
-    failed = tuple(range(first, m.MAX_JOBS))
-    others = dict.fromkeys(set(m.Report.__struct_fields__) - {"failed"}, m.MAX_JOBS)
+    first = settings.MAX_JOBS - 1_000_000
+    failed = tuple(range(first, settings.MAX_JOBS))
+    others = dict.fromkeys(set(m.Report.__struct_fields__) - {"failed"}, settings.MAX_JOBS)
     report = m.Report(**others | {"first": first, "seconds": 1.0, "ended": True, "failed": failed, "errors": ()})
     [header, _] = codec.encode(report, b"payload")
     assert len(header) <= settings.MAX_HEADER_BYTES

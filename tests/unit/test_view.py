@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pytest
 
@@ -10,10 +11,22 @@ from jupyter_dsage import settings
 from jupyter_dsage.child.view import Views
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import events as e
+from jupyter_dsage.core.pool import Abilities
 from jupyter_dsage.core.scheduler import Scheduler
 from jupyter_dsage.wire import messages as m
 
 PEER = b"somebody"
+
+
+@dataclass
+class Place:
+    """What a view asks an engine for."""
+
+    host: str = ""
+    note: str = ""
+
+    def pid(self, worker):
+        return 1000 + worker
 
 
 class Shell:
@@ -21,15 +34,20 @@ class Shell:
 
     def __init__(self, slots=2):
         self.scheduler = Scheduler()
-        self.views = Views(self.scheduler, "session")
+        self.places = {}
+        self.views = Views(self.scheduler, "session", self.places)
         self.leases = []
-        self.handle(e.EngineOpened("local", slots))
-        for worker in list(self.scheduler.pool.workers):
-            self.views.joined(worker, 1000 + worker)
-            self.handle(e.WorkerJoined(worker))
+        self.add(e.EngineOpened("local", slots), Place("here"))
         self.handle(e.BatchOpened(1, "b" * 200))
         self.views.opened(1, 0.0)
         self.views.watch(m.Watch(1, on=True), PEER)
+
+    def add(self, event, place):
+        """Add an engine, all of its workers at work."""
+        self.places[event.engine] = place
+        self.handle(event)
+        for worker in list(self.scheduler.pool.starting):
+            self.handle(e.WorkerJoined(worker))
 
     def handle(self, event, now=0.0):
         for order in self.scheduler.handle(event, now):
@@ -38,13 +56,13 @@ class Shell:
                 self.views.leased(order.worker, now)
         self.views.changed()
 
-    def report(self, fails, now):
+    def report(self, fails, now, error="E: " + "x" * 240):
         """Have every lease that is out end, with the failures that `fails` names."""
         out, self.leases = self.leases, []
         for lease in out:
             failed = tuple(job for job in range(lease.first, lease.stop) if fails(job))
             report = m.Report(
-                lease.lease, lease.first, lease.stop, failed, ("E: " + "x" * 240,) * len(failed[:20]), 0.001, ended=True
+                lease.lease, lease.first, lease.stop, failed, (error,) * len(failed[:20]), 0.001, ended=True
             )
             self.views.reported(lease.worker, 1, report, now)
             told = (lease.worker, lease.lease, lease.first, lease.stop, failed, 0.001)
@@ -54,6 +72,14 @@ class Shell:
         data = self.views.make(1, now)
         assert len(data) <= settings.VIEW_BYTES
         return json.loads(data)
+
+    def engine(self, name, now=1.0):
+        [found] = [engine for engine in self.view(now)["engines"] if engine["name"] == name]
+        return found
+
+
+def story(ending, output=""):
+    return m.Story(0, "somewhere", 0, ending, 0.0, 0, output)
 
 
 def test_first_view_is_due_at_once_and_the_next_a_fifth_of_a_second_later():
@@ -118,3 +144,109 @@ def test_a_million_waiting_jobs_fit_and_say_so():
     assert view["batch"]["counts"]["queued"] == 999_998
     assert view["batch"]["counts"]["running"] == 2
     assert view["grid"]["per"] == 100
+
+
+# --- engines -------------------------------------------------------------------------------------------------
+
+
+def test_an_engine_is_shown_with_its_host_state_slots_and_its_part_of_the_batch():
+    shell = Shell()
+    shell.add(e.EngineOpened("dsage://far:1", 1, Abilities(interrupt=False)), Place("far", "a note"))
+    shell.handle(e.JobsAdded(1, 1, "f", 3))
+    far = {lease.worker for lease in shell.leases} & {w.number for w in shell.scheduler.pool.of("dsage://far:1")}
+    assert len(far) == 1
+    assert shell.engine("dsage://far:1") == {
+        "name": "dsage://far:1",
+        "host": "far",
+        "state": "open",
+        "slots": 1,
+        "workers": 1,
+        "running": 1,
+        "finished": 0,
+        "failed": 0,
+        "note": "a note",
+        "cannot": ["interrupt"],
+    }
+    shell.report(lambda job: job == 0, 1.0)
+    assert shell.engine("local")["cannot"] == []
+    for part in ("finished", "failed"):
+        assert sum(engine[part] for engine in shell.view()["engines"]) == {"finished": 2, "failed": 1}[part]
+    assert shell.engine("dsage://far:1")["running"] == 0
+
+
+def test_each_worker_says_whose_it_is_and_its_engine_without_the_scheme_is_in_its_name():
+    shell = Shell()
+    shell.add(e.EngineOpened("dsage://far:1", 1), Place("far"))
+    shown = [(worker["name"], worker["engine"]) for worker in shell.view()["workers"]]
+    assert shown == [("local/1", "local"), ("local/2", "local"), ("far:1/3", "dsage://far:1")]
+
+
+@pytest.mark.parametrize("lack", ["interrupt", "functions", "scale"])
+def test_what_an_engine_cannot_do_is_said(lack):
+    shell = Shell()
+    shell.add(e.EngineOpened("dsage://far:1", 1, Abilities(**{lack: False})), Place())
+    assert shell.engine("dsage://far:1")["cannot"] == [lack]
+
+
+def test_an_engine_that_is_being_connected_to_away_failed_or_leaving_says_so():
+    shell = Shell()
+    place = Place("far", "dialling")
+    shell.add(e.EngineAdded("dsage://far:1"), place)
+    assert shell.engine("dsage://far:1")["state"] == "connecting"
+    assert shell.engine("dsage://far:1")["note"] == "dialling"
+    shell.add(e.EngineOpened("dsage://far:1", 1), place)
+    shell.handle(e.EngineAway("dsage://far:1"))
+    assert shell.engine("dsage://far:1")["state"] == "away"
+    shell.handle(e.EngineBack("dsage://far:1"))
+    assert shell.engine("dsage://far:1")["state"] == "open"
+    shell.handle(e.WorkerLost(3, None, None, story("the end")))
+    shell.handle(e.EngineFailed("dsage://far:1", story("it cannot be reached")))
+    assert shell.engine("dsage://far:1")["state"] == "failed"
+    assert shell.engine("dsage://far:1")["note"] == "it cannot be reached"
+    assert shell.view()["session"]["note"] == "dsage://far:1: it cannot be reached"
+    shell.handle(e.JobsAdded(1, 1, "f", 2))
+    shell.handle(e.RemovalAsked("local", now=False))
+    assert shell.engine("local")["state"] == "leaving"
+
+
+def test_64_engines_with_long_names_and_notes_fit_and_those_in_trouble_are_shown():
+    shell = Shell(slots=16)
+    long = "n" * 250
+    for number in range(64):
+        name = f"dsage://{long}{number}:12345"
+        shell.add(e.EngineOpened(name, 1), Place(long, "note " * 1000))
+    sick = f"dsage://{long}63:12345"
+    [worker] = shell.scheduler.pool.of(sick)
+    shell.handle(e.WorkerLost(worker.number, None, None, story("the end")))
+    shell.handle(e.EngineFailed(sick, story("x" * 10_000)))
+    shell.handle(e.JobsAdded(1, 1, "f", 100_000))
+    now = 0.0
+    while shell.leases:
+        now += 0.01
+        shell.report(lambda job: job % 3 == 1, now)
+    view = shell.view(now)
+    assert len(view["engines"]) + view["more_engines"] == 65
+    assert 1 <= len(view["engines"]) <= settings.ENGINES_SHOWN
+    assert view["workers"] or view["more_workers"]
+
+
+def test_engines_in_trouble_are_shown_before_those_that_are_well():
+    shell = Shell()
+    for number in range(40):
+        shell.add(e.EngineAdded(f"dsage://far:{number}") if number == 39 else e.EngineOpened(f"e{number}", 1), Place())
+    view = shell.view()
+    names = [engine["name"] for engine in view["engines"]]
+    assert names == ["local", *(f"e{number}" for number in range(settings.ENGINES_SHOWN - 2)), "dsage://far:39"]
+    assert view["more_engines"] == 41 - settings.ENGINES_SHOWN
+
+
+def test_errors_in_wide_characters_fit():
+    shell = Shell()
+    shell.handle(e.JobsAdded(1, 1, "f", 30_000))
+    now = 0.0
+    while shell.leases:
+        now += 0.01
+        shell.report(lambda job: job % 3 == 1, now, error="\N{SNAKE}" * 250)
+    view = shell.view(now)
+    assert view["failures"]["total"] == 10_000
+    assert view["failures"]["rows"]
