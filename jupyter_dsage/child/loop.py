@@ -83,7 +83,8 @@ class Child:
         now = time.monotonic()
         for engine in list(self._engines.values()):
             for news in engine.read(ready, now):
-                self._hear(engine, news)
+                if self._engines.get(engine.name) is engine:  # the news before may have been its last
+                    self._hear(engine, news)
         if self._clients in ready:
             self._read_clients()
         self._read_lifeline(ready)

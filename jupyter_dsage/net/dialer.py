@@ -6,12 +6,13 @@ handshake blocks. It knows nothing of jobs.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
-from jupyter_dsage.errors import DsageError, ProtocolError
+from jupyter_dsage.errors import DsageError, PeerGoneError, ProtocolError
 from jupyter_dsage.net import bulk
 from jupyter_dsage.net.secure import SecureLink
 from jupyter_dsage.net.talk import Talk
@@ -125,7 +126,8 @@ class Dialer:
         self._link = SecureLink(self._network, self._host, self._port, self._pair, self._key, ipv6=ipv6)
         for source in (self._link, self._link.monitor):
             self._poller.watch(source)
-        self._link.send(remote.greeting(self._hello()))
+        with contextlib.suppress(PeerGoneError):  # then `look` tells why
+            self._link.send(remote.greeting(self._hello()))
 
     def _drop(self, why: str, now: float) -> None:
         self.trouble = why

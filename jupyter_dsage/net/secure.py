@@ -63,6 +63,14 @@ class SecureLink(ZmqLink):
         """Whether the handshake has succeeded: each side has shown that it has its key."""
         self.socket.connect(tcp(host, port))
 
+    def send(self, frames: Sequence[Frame]) -> None:
+        """See `transport.Link`. A connection that has failed takes nothing more, and must not be waited for."""
+        try:
+            self.socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            self.down = self.down or "the connection ended"
+            raise PeerGoneError("The connection to the worker server has ended.") from None
+
     def look(self) -> str:
         """Take note of what the system said of the connection; return why it is down, if it is."""
         while self.monitor.socket.poll(0):

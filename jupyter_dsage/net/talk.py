@@ -38,7 +38,8 @@ class Talk:
         self._receiver: BulkReceiver | None = None
         self._unsent: collections.deque[tuple[int, Frame]] = collections.deque()
         """Frames for the bulk connection, while there is none."""
-        self._arrived: collections.deque[tuple[int, Frame]] = collections.deque()
+        self._arrived: collections.deque[tuple[int, int, Frame]] = collections.deque()
+        """(which bulk connection, key, frame): what a former one brings too late belongs to nothing here."""
         self._ends = itertools.count(1)
         self._live: dict[bool, int] = {}
         """Direction -> which bulk connection is the one of now."""
@@ -88,7 +89,12 @@ class Talk:
         else:
             if self._receiver is not None:
                 self._receiver.close()
-            self._receiver = BulkReceiver(sock, self._bulk_arrived, ended, self._conversation.expects)
+
+            def arrived(key: int, frame: bytearray) -> None:
+                self._arrived.append((number, key, memoryview(frame)))
+                self._wake()
+
+            self._receiver = BulkReceiver(sock, arrived, ended, self._conversation.expects)
 
     def disconnect(self) -> None:
         """Let go of all connections; what is posted from now on waits for the next ones."""
@@ -152,11 +158,9 @@ class Talk:
     def heard(self) -> Iterator[tuple[int, list[Frame]]]:
         """Yield the messages whose turn has come: (worker, frames). Raises ProtocolError for nonsense."""
         while self._arrived:
-            self._conversation.take_bulk(*self._arrived.popleft())
+            number, key, frame = self._arrived.popleft()
+            if number == self._live.get(False):
+                self._conversation.take_bulk(key, frame)
         ready = self._conversation.ready()
         while ready:
             yield ready.popleft()
-
-    def _bulk_arrived(self, key: int, frame: bytearray) -> None:
-        self._arrived.append((key, memoryview(frame)))
-        self._wake()
