@@ -214,7 +214,7 @@ class Child:
             case m.ScaleEngine():
                 for event in self._engines[name].scale(message.slots):
                     self._handle(event)
-                return f"The engine {name} is to run {message.slots} jobs at once."
+                return f"The engine {name} is to run {message.slots} job{'' if message.slots == 1 else 's'} at once."
 
     def _greet(self, peer: Peer, hello: m.Hello) -> None:
         package = importlib.metadata.version("jupyter_dsage")

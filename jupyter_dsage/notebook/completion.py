@@ -1,4 +1,4 @@
-"""Tab completion in the lines of the magics: options, verbs, batches, sessions; Python's own where Python is due."""
+"""Tab completion in the lines of the magics: options, verbs, batches, engines, sessions; Python's where it is due."""
 
 from __future__ import annotations
 
@@ -53,7 +53,18 @@ def _dsage(given: list[str], begun: str, names: Mapping[str, Any]) -> list[str]:
     values = _values(given[-1], verb.options, names)
     if values is not None:
         return values
+    if given[0] == "engine":
+        return _engines(_plain(given[1:], verb.options))
     return _batches(names) if verb.words == "BATCH" else []
+
+
+def _engines(given: list[str]) -> list[str]:
+    """Return what may follow ``engine``: what to do, then the name of an engine that is there."""
+    if not given:
+        return list(verbs.ENGINE_WORDS)
+    if len(given) > 1 or given[0] not in verbs.ENGINE_WORDS or given[0] == "add":
+        return []
+    return sorted({engine.name for session in sessions.by_name().values() for engine in session.engines})
 
 
 def _options(known: Mapping[str, Option], given: list[str]) -> list[str]:

@@ -117,7 +117,10 @@ class DsageMagics(Magics):
         ::
 
           %dsage start [URL…] [--name NAME]   a session; without a URL one worker per core
-          %dsage status                       sessions, workers, batches
+          %dsage status                       sessions, engines, workers, batches
+          %dsage engine add URL               one more engine shares the work, also of batches that run
+          %dsage engine remove URL [--now]    its running jobs end first, or are moved --now
+          %dsage engine scale URL SLOTS       it runs so many jobs at once
           %dsage refresh                      workers anew, so that edited modules are read again
           %dsage pause [BATCH…]               start no more jobs; without a name: of all batches
           %dsage resume [BATCH…]
@@ -132,6 +135,7 @@ class DsageMagics(Magics):
         Examples::
 
           %dsage start local:?slots=2 --name small
+          %dsage engine add dsage://lab7:12345?slots=8
           %dsage cancel hist --session small
           %dsage log 50
         """

@@ -27,6 +27,9 @@ USAGE = (
 LOG_LINES = 20
 """Lines of the log that are shown if no number is given: what fits below a cell."""
 
+ENGINE_WORDS = ("add", "remove", "scale")
+"""What may be done to an engine."""
+
 _SESSION = Option("a session's name")
 
 

@@ -24,6 +24,7 @@ from jupyter_core.utils import ensure_event_loop
 from nbclient import NotebookClient
 
 from tests.leftovers import PATIENCE, Watch
+from tests.worker_server import worker_server
 
 SECONDS = 60
 KERNELS = Path(sys.prefix) / "share" / "jupyter" / "kernels"
@@ -476,10 +477,37 @@ def test_status_ps_log_refresh_die(notebook):
         os.kill(pid, 0)
 
 
+def test_engines_are_added_scaled_and_removed_while_a_batch_runs(notebook, gate):
+    with worker_server(slots=2) as server:
+        notebook.run("%dsage start local:?slots=1 --name several")
+        try:
+            notebook.run(f"%%scatter h for x in range(9) --session several\nwait_for({str(gate)!r})\nx")
+            name = server.url.partition("?")[0]
+            answer = notebook.run(f"%dsage engine add {server.url} --session several").out
+            assert answer == f"The engine {name} was added.\n"
+            assert notebook.value("h.session.wait_for_workers(30), h.session.slots") == (True, 3)
+            status = notebook.run("%dsage status --session several").out
+            assert f"1 slot on local, 2 slots on {name}, 3 workers ready" in status
+            sentence = notebook.refused(f"%dsage engine add {server.url} --session several")
+            assert sentence == f"The engine {name!r} is there already: use session.scale to change its slots."
+            answer = notebook.run(f"%dsage engine scale {name} 1 --session several").out
+            assert answer == f"The engine {name} is to run 1 job at once.\n"
+            gate.touch()
+            assert notebook.value("h.results(timeout=30)") == list(range(9))
+            answer = notebook.run(f"%dsage engine remove {name} --now --session several").out
+            assert answer == f"The engine {name} goes now.\n"
+            sentence = notebook.refused("%dsage engine remove local --session several")
+            assert sentence == "'local' is the only engine: add another first, or end the session with die()."
+            sentence = notebook.refused("%dsage engine scale dsage://nowhere:1 2 --session several")
+            assert sentence == "There is no engine 'dsage://nowhere:1'; there is local."
+        finally:
+            notebook.run("%dsage die --session several")
+
+
 def test_a_wrong_verb_is_one_sentence_and_the_usage(notebook):
     notebook.run("%%scatter h for x in range(1) --quiet\nx")
     for line, sentence in (
-        ("", "%dsage wants a verb: start, status, refresh"),
+        ("", "%dsage wants a verb: start, status, engine, refresh"),
         ("pasue", "There is no verb 'pasue'; did you mean pause?"),
         ("start", "A session 'default' is running already: give this one another --name, or end that one."),
         ("start ftp://x --name new", "'ftp://x' has the unknown scheme 'ftp'"),
@@ -509,7 +537,7 @@ def test_the_magics_explain_themselves(notebook):
     for option in ("--into", "--session", "--limit", "--retries", "--wait", "--quiet"):
         assert option in told
     told = notebook.told("%dsage?")
-    for verb in ("start", "status", "refresh", "pause", "resume", "cancel", "retry", "log", "ps", "die"):
+    for verb in ("start", "status", "engine", "refresh", "pause", "resume", "cancel", "retry", "log", "ps", "die"):
         assert f"%dsage {verb}" in told
 
 
@@ -521,6 +549,8 @@ def test_tab_completes_options_verbs_and_names(notebook):
     assert notebook.tab("%%scatter --session def") == ["%%scatter --session default"]
     assert notebook.tab("%dsage canc") == ["%dsage cancel"]
     assert notebook.tab("%dsage cancel hyd") == ["%dsage cancel hydra"]
+    assert notebook.tab("%dsage engine sc") == ["%dsage engine scale"]
+    assert notebook.tab("%dsage engine scale lo") == ["%dsage engine scale local"]
     assert notebook.tab("x = 1\n%dsage pau") == ["x = 1\n%dsage pause"]
     assert "%%scatter h for x in range" in notebook.tab("%%scatter h for x in rang")
 
