@@ -1,0 +1,32 @@
+"""The example notebooks that no other test runs, executed headless as `make demo` executes the first one."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from jupyter_core.utils import ensure_event_loop
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+
+@pytest.fixture
+def run_demo():
+    """Give the script beside the notebooks, as a module."""
+    spec = importlib.util.spec_from_file_location("run_demo", NOTEBOOKS / "run_demo.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    ensure_event_loop().close()  # jupyter_client's own, which it leaves open
+
+
+def test_worker_servers(run_demo, tmp_path, capsys):
+    assert run_demo.main(NOTEBOOKS / "02_worker_servers.ipynb", tmp_path) == 0, capsys.readouterr().err
+    report = capsys.readouterr().out
+    assert "all right: True" in report
+    assert "[2.1666666666666665, 4.5]" in report
+    assert "args[0] is a set" in report
+    assert "no engine of this session runs functions" in report
+    assert "servers ended with 0 and 0" in report
+    assert (tmp_path / "02_worker_servers.html").stat().st_size > 10_000
