@@ -251,7 +251,9 @@ def test_nothing_is_left_when_the_second_host_cannot_be_made(monkeypatch):
 
 def test_hosts_of_a_run_that_was_killed_are_swept():
     code = "import os, signal; from tests.network.hosts import Wire, ROOT\n"
-    code += "wire = Wire(); wire.__enter__(); wire.a.popen(['sleep', '60']); print(wire.a.name, flush=True)\n"
+    code += "wire = Wire(); wire.__enter__(); wire.a.popen(['sleep', '60'])\n"
+    code += "while not wire.a.pids(): pass\n"  # `ip netns exec` enters a moment later
+    code += "print(wire.a.name, flush=True)\n"
     code += "import time; time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as run:
         name = run.stdout.readline().strip()
