@@ -21,6 +21,7 @@ from typing import Any
 
 FRAME = 2048  # bytes: more than a frame of 1,500 bytes and its header
 BURST = 64  # frames taken from one side before the other is looked at
+QUEUE = 0.02  # seconds of frames that a cable of limited rate takes ahead: the rest waits in the sender's kernel
 
 
 class Way:
@@ -34,14 +35,17 @@ class Way:
         self._target = target
         self._flying: collections.deque[tuple[float, bytes]] = collections.deque()
         self._open = True
-        self._shape: tuple[float, float, int] = (0.0, 0.0, 0)
+        self._shape: tuple[float, float, int, float] = (0.0, 0.0, 0, 0.0)
+        self._free_at = 0.0
+        """When the last frame taken is wholly on the cable, if its rate is limited."""
         self._random = random.Random()
 
     def set(self, state: dict[str, Any]) -> None:
         """Be as told; the dice start anew only when the shape is another."""
-        shape = (state["delay"], state["loss"], state["seed"])
+        shape = (state["delay"], state["loss"], state["seed"], state["rate"])
         if shape != self._shape:
             self._shape = shape
+            self._free_at = 0.0
             self._random = random.Random(f"{state['seed']} {self.name}")
         self._open = state["plugged"] and self.name not in state["dropped"]
         if not self._open:
@@ -50,14 +54,17 @@ class Way:
 
     def take(self) -> None:
         """Take what waits at the source; send it, keep it for its time, or lose it."""
-        delay, loss, _ = self._shape
+        delay, loss, _, rate = self._shape
         with contextlib.suppress(BlockingIOError):
             for _ in range(BURST):
                 frame = os.read(self.source, FRAME)
+                now = time.monotonic()
+                if rate:
+                    self._free_at = max(now, self._free_at) + len(frame) / rate
                 if not self._open or (loss and self._random.random() < loss):
                     self.lost += 1
-                elif delay or self._flying:  # also when the delay has just become shorter: frames stay in order
-                    due = time.monotonic() + delay
+                elif delay or rate or self._flying:  # also when the delay has become shorter: frames stay in order
+                    due = max(now, self._free_at) + delay
                     self._flying.append((max(due, self._flying[-1][0]) if self._flying else due, frame))
                 else:
                     self._send(frame)
@@ -71,8 +78,14 @@ class Way:
         """Return how many frames passed, were lost, are in flight."""
         return self.passed, self.lost, len(self._flying)
 
+    def full(self) -> bool:
+        """Tell whether it takes no more frames now."""
+        return self._free_at - QUEUE > time.monotonic()
+
     def due(self) -> float | None:
-        return self._flying[0][0] if self._flying else None
+        """Return when to look at it again though nothing comes, or None."""
+        dues = [self._flying[0][0]] if self._flying else []
+        return min([*dues, self._free_at - QUEUE] if self.full() else dues, default=None)
 
     def _send(self, frame: bytes) -> None:
         try:
@@ -90,7 +103,8 @@ def carry(a: int, b: int, control: socket.socket) -> None:
     while True:
         dues = [due for way in ways if (due := way.due()) is not None]
         timeout = max(0.0, min(dues) - time.monotonic()) if dues else None
-        ready = select.select([control.fileno(), a, b], [], [], timeout)[0]
+        open_ends = [way.source for way in ways if not way.full()]
+        ready = select.select([control.fileno(), *open_ends], [], [], timeout)[0]
         if control.fileno() in ready:
             message = control.recv(65536)
             if not message:

@@ -78,6 +78,7 @@ class State:
     delay: float = 0.0
     loss: float = 0.0
     seed: int = 0
+    rate: float = 0.0
 
 
 class Count(NamedTuple):
@@ -228,9 +229,12 @@ class Wire:
         """Lose everything one way; None lets both ways pass again."""
         self._set(dropped=() if direction is None else (direction,))
 
-    def shape(self, delay_seconds: float = 0.0, loss: float = 0.0, seed: int = 0) -> None:
-        """Delay each frame, each way, and lose this share of them at random; the order stays."""
-        self._set(delay=delay_seconds, loss=loss, seed=seed)
+    def shape(self, delay_seconds: float = 0.0, loss: float = 0.0, seed: int = 0, rate: float = 0.0) -> None:
+        """Delay each frame, each way, and lose this share of them at random; the order stays.
+
+        `rate`: bytes a second that pass each way at most, 0 for any; what is more waits, as at a slow interface.
+        """
+        self._set(delay=delay_seconds, loss=loss, seed=seed, rate=rate)
 
     def restore(self) -> None:
         """Make the cable whole."""

@@ -148,6 +148,22 @@ def test_delay_and_random_loss(wire):
         assert read(near, 5) == b"quick"
 
 
+def test_a_limited_rate_holds_back_a_stream_and_not_what_shares_the_cable_with_it(wire):
+    wire.shape(rate=4e6)
+    data = os.urandom(4 << 20)
+    with connection(wire) as (near, far), connection(wire) as (other, other_far), ThreadPoolExecutor(1) as pool:
+        near.settimeout(None)
+        begun = time.monotonic()
+        sending = pool.submit(near.sendall, data)
+        got = read(far, 1 << 20)
+        other.sendall(b"?")
+        assert read(other_far, 1) == b"?"
+        got += read(far, len(data) - len(got))
+        sending.result()
+        assert got == data
+        assert time.monotonic() - begun >= len(data) / 4e6
+
+
 def test_loss_is_seeded_and_delayed_frames_stay_in_order(wire):
     with wire.b.inside():
         far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
