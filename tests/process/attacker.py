@@ -38,6 +38,7 @@ class Caller:
     def __init__(self, context: zmq.Context, port: int, pair: KeyPair, server: bytes) -> None:
         self.socket = context.socket(zmq.DEALER)
         curve_client(self.socket, pair, server)
+        self.socket.sndhwm = 0
         self.socket.connect(f"tcp://127.0.0.1:{port}")
         self.token = secrets.token_hex(16)
         self.certificate = make_identity().cert_pem
