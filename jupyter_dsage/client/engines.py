@@ -6,21 +6,27 @@ import threading
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
+from jupyter_dsage.errors import EngineError, UsageError
+from jupyter_dsage.net.engine_url import MOST_SLOTS, engine_name, parse_urls
 from jupyter_dsage.services import SHIPPED
+from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
     from jupyter_dsage.net.engine_url import EngineURL
-    from jupyter_dsage.wire import messages as m
+
+    Ask = Callable[[Callable[[int], m.Message]], Future[str]]
 
 _SETTLED = ("open", "failed", "away")
 
 
 class Engines:
-    """Used by `Session`; `took` is called by its I/O thread, the rest by any."""
+    """Used by `Session`; `took` is called by its I/O thread, the rest by any. `ask`: asks the child a question."""
 
-    def __init__(self, urls: Sequence[EngineURL]) -> None:
+    def __init__(self, urls: Sequence[EngineURL], ask: Ask) -> None:
+        self._ask = ask
         self._changed = threading.Condition()
         self.engines: tuple[m.EngineInfo, ...] = ()
         self.workers: tuple[m.WorkerInfo, ...] = ()
@@ -43,10 +49,45 @@ class Engines:
             self.over = True
             self._changed.notify_all()
 
-    def expect(self, name: str) -> None:
-        """Note that an engine was added: until the child tells of it, it is being connected to."""
+    # --- changing them -------------------------------------------------------------------------------------
+
+    def add(self, url: str | Sequence[object], timeout: float | None) -> str:
+        """See `Session.add`."""
+        engine = parse_urls([url])[0]
+        if any(engine.name == known.name for known in self.engines):
+            raise EngineError(f"The engine {engine.name!r} is there already: use session.scale to change its slots.")
         with self._changed:
-            self._expected.add(name)
+            self._expected.add(engine.name)  # until the child tells of it, it is being connected to
+        try:
+            return self._ask(lambda ask: m.AddEngine(ask, engine.setup())).result(timeout)
+        except EngineError:
+            with self._changed:
+                self._expected.discard(engine.name)
+            raise
+
+    def remove(self, url: str, timeout: float | None, *, now: bool) -> str:
+        """See `Session.remove`."""
+        name = self._named(url)
+        if len([engine for engine in self.engines if engine.state != "leaving"]) < 2:  # noqa: PLR2004
+            raise UsageError(f"{name!r} is the only engine: add another first, or end the session with die().")
+        return self._ask(lambda ask: m.RemoveEngine(ask, name, now)).result(timeout)
+
+    def scale(self, url: str, slots: int, timeout: float | None) -> str:
+        """See `Session.scale`."""
+        if not isinstance(slots, int) or isinstance(slots, bool) or not 1 <= slots <= MOST_SLOTS:
+            raise UsageError(f"slots={slots!r} is no number of slots: give 1 to {MOST_SLOTS}.")
+        name = self._named(url)
+        return self._ask(lambda ask: m.ScaleEngine(ask, name, slots)).result(timeout)
+
+    def _named(self, url: str) -> str:
+        """Return the name of the engine that a URL, or its name, means; raises EngineError if it is not there."""
+        known = [engine.name for engine in self.engines]
+        name = engine_name(url)
+        if name not in known:
+            raise EngineError(f"There is no engine {url!r}; there is {', '.join(known)}.")
+        return name
+
+    # --- asking about them ---------------------------------------------------------------------------------
 
     @property
     def slots(self) -> int:

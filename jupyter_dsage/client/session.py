@@ -22,10 +22,10 @@ from jupyter_dsage.client.functions import Functions
 from jupyter_dsage.client.ledger import CANCELLED
 from jupyter_dsage.client.link import ChildLink, log
 from jupyter_dsage.client.losses import lost_jobs
-from jupyter_dsage.client.start import Started, start_child
+from jupyter_dsage.client.start import start_child
 from jupyter_dsage.client.submit import Submitter
 from jupyter_dsage.errors import EngineError, SessionLost, StartError, UsageError
-from jupyter_dsage.net.engine_url import MOST_SLOTS, EngineURL, engine_name, parse_urls
+from jupyter_dsage.net.engine_url import EngineURL, parse_urls
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import payload
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from jupyter_dsage.client.job import Job
+    from jupyter_dsage.client.start import Started
 
     Function = Callable[..., Any] | str
     Urls = Iterable[str | Sequence[object]] | str | None
@@ -77,7 +78,7 @@ class Session:
         """Pid of the child."""
         self.urls = tuple(urls)
         """The engines that it was started with, as they were given."""
-        self._pool = Engines(urls)
+        self._pool = Engines(urls, self._ask)
         self._started = started
         self._owner = os.getpid()
         self._by_number: dict[int, Batch] = {}
@@ -252,33 +253,15 @@ class Session:
 
         Raises EngineError for a URL that cannot be used or that is there already.
         """
-        engine = parse_urls([url])[0]
-        if any(engine.name == known.name for known in self.engines):
-            raise EngineError(f"The engine {engine.name!r} is there already: use session.scale to change its slots.")
-        self._pool.expect(engine.name)
-        return self._ask(lambda ask: m.AddEngine(ask, engine.setup())).result(timeout)
+        return self._pool.add(url, timeout)
 
     def remove(self, url: str, *, now: bool = False, timeout: float | None = 30.0) -> str:
         """Do without an engine: its running jobs end first, or with `now` are moved; returns the child's answer."""
-        name = self._engine_named(url)
-        if len([engine for engine in self.engines if engine.state != "leaving"]) < 2:  # noqa: PLR2004
-            raise UsageError(f"{name!r} is the only engine: add another first, or end the session with die().")
-        return self._ask(lambda ask: m.RemoveEngine(ask, name, now)).result(timeout)
+        return self._pool.remove(url, timeout, now=now)
 
     def scale(self, url: str, slots: int, timeout: float | None = 30.0) -> str:
         """Have an engine run this many jobs at once; returns the child's answer, one sentence."""
-        if not isinstance(slots, int) or isinstance(slots, bool) or not 1 <= slots <= MOST_SLOTS:
-            raise UsageError(f"slots={slots!r} is no number of slots: give 1 to {MOST_SLOTS}.")
-        name = self._engine_named(url)
-        return self._ask(lambda ask: m.ScaleEngine(ask, name, slots)).result(timeout)
-
-    def _engine_named(self, url: str) -> str:
-        """Return the name of the engine that a URL, or its name, means; raises EngineError if it is not there."""
-        known = [engine.name for engine in self.engines]
-        name = engine_name(url)
-        if name not in known:
-            raise EngineError(f"There is no engine {url!r}; there is {', '.join(known)}.")
-        return name
+        return self._pool.scale(url, slots, timeout)
 
     # --- the session ---------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -26,11 +26,44 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jupyter_dsage.net.engine_url import EngineURL
+    from jupyter_dsage.net.transport import FileLike, Network
+
+
+class Started(Protocol):
+    """A child that listens, as `Session` has it: a process, or in tests a thread (`testing.fake_session`)."""
+
+    @property
+    def session(self) -> str:
+        """The session's id."""
+
+    @property
+    def pid(self) -> int:
+        """Pid of the child."""
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+
+    @property
+    def life(self) -> FileLike:
+        """A descriptor that becomes readable when the child is gone."""
+
+    def network(self) -> Network:
+        """Return the network by which it is reached."""
+
+    def log_tail(self, lines: int) -> str:
+        """Return the log's last lines; empty once it is gone."""
+
+    def release(self) -> int:
+        """Let go of the child, wait for its end, remove what it may have left; return its exit code."""
 
 
 @dataclass(slots=True)
-class Started:
-    """A child that listens. Its stdin is its life line (keep it open), its stdout ends when it does."""
+class ChildProcess:
+    """A child that listens, in a process of its own; see `Started`.
+
+    Its stdin is its life line (keep it open), its stdout ends when it does.
+    """
 
     session: str
     folder: Path
@@ -39,7 +72,7 @@ class Started:
     """The child's log."""
 
     def log_tail(self, lines: int) -> str:
-        """Return the log's last lines; empty once it is gone."""
+        """See `Started`."""
         try:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         except OSError:
@@ -47,28 +80,28 @@ class Started:
 
     @property
     def pid(self) -> int:
-        """Pid of the child."""
+        """See `Started`."""
         return self.process.pid
 
     @property
     def life(self) -> IO[bytes]:
-        """A descriptor that becomes readable when the child is gone."""
+        """See `Started`."""
         if self.process.stdout is None:
             raise StartError("The child has no pipe.")
         return self.process.stdout
 
     @staticmethod
     def network() -> ZmqNetwork:
-        """Return the network by which it is reached."""
+        """See `Started`."""
         return ZmqNetwork()
 
     @property
     def address(self) -> str:
-        """Where clients connect."""
+        """See `Started`."""
         return f"ipc://{self.folder}/client.sock"
 
     def release(self) -> int:
-        """Close the pipes, wait for the exit, remove what the child may have left; return its exit code."""
+        """See `Started`. One that does not exit in time is killed."""
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -81,7 +114,7 @@ class Started:
         return self.process.returncode
 
 
-def start_child(engines: Sequence[EngineURL], log: IO[str] | IO[bytes] | None) -> Started:
+def start_child(engines: Sequence[EngineURL], log: IO[str] | IO[bytes] | None) -> ChildProcess:
     """Start a child with these engines; its log goes to an open file, else to its folder.
 
     Raises StartError, with the end of the log, when it does not come up; UsageError for a log that is no file.
@@ -113,7 +146,7 @@ def start_child(engines: Sequence[EngineURL], log: IO[str] | IO[bytes] | None) -
             shutil.rmtree(folder, ignore_errors=True)
             raise
     named = getattr(log, "name", None)
-    started = Started(session, folder, process, Path(named) if isinstance(named, str) else path)
+    started = ChildProcess(session, folder, process, Path(named) if isinstance(named, str) else path)
     try:
         _hand_over(process, setup)
     except BaseException as error:
