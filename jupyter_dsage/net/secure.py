@@ -7,13 +7,14 @@ word and not the sender's.
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from jupyter_dsage import settings
-from jupyter_dsage.errors import PeerGoneError
+from jupyter_dsage.errors import PeerGoneError, StartError
 from jupyter_dsage.net.doorman import curve_client, curve_server, role_of
 from jupyter_dsage.net.zmq_transport import ZmqLink, ZmqListener
 
@@ -36,11 +37,16 @@ def tcp(host: str, port: int) -> str:
     return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
 
+def _address(host: str) -> str:
+    """Return the address of a name, since zmq listens at addresses only; raises OSError."""
+    return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+
+
 class Asked(ZmqLink):
     """A socket on which zmq itself tells or asks something, as a source for a poller."""
 
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self.socket = socket
+    def __init__(self, asked: zmq.Socket[bytes]) -> None:
+        self.socket = asked
 
 
 class SecureLink(ZmqLink):
@@ -96,7 +102,10 @@ class SecureLink(ZmqLink):
 
 
 class SecureListener(ZmqListener):
-    """A ROUTER whose peers have shown their keys to the doorman."""
+    """A ROUTER whose peers have shown their keys to the doorman.
+
+    Raises StartError for an address where it cannot listen; port 0 is any.
+    """
 
     def __init__(self, network: ZmqNetwork, host: str, port: int, pair: KeyPair) -> None:
         self.socket = network.context.socket(zmq.ROUTER)
@@ -104,9 +113,17 @@ class SecureListener(ZmqListener):
         self.socket.sndhwm = self.socket.rcvhwm = 0
         self.socket.router_mandatory = True
         self.socket.maxmsgsize = settings.MAX_INLINE_BYTES
-        self.socket.ipv6 = ":" in host
         self.socket.backlog = settings.BACKLOG
-        self.socket.bind(tcp(host, port) if port else tcp(host, 0).removesuffix("0") + "*")
+        try:
+            address = _address(host)
+            self.socket.ipv6 = ":" in address
+            self.socket.bind(tcp(address, port) if port else tcp(address, 0).removesuffix("0") + "*")
+        except (OSError, zmq.ZMQError) as error:
+            self.socket.close(linger=0)
+            raise StartError(
+                f"Nobody can listen at {host}:{port} ({error.strerror}): name an address of this host, and a port "
+                "that is free."
+            ) from None
         self.address = bytes(self.socket.get(zmq.LAST_ENDPOINT)).decode().rstrip("\0")
         self.port = int(self.address.rpartition(":")[2])
 

@@ -58,6 +58,7 @@ def serve(options: WorkerOptions) -> None:
     if soft < hard:  # strangers' connections take descriptors too
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     server = Server(options)
+    server.heed_signals()
     print(server.greeting(), flush=True)  # noqa: T201  (a command line prints)
     server.run()
 
@@ -117,13 +118,16 @@ class Server:
 
     # --- the loop ------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Serve until a signal says to leave; leaves nothing behind."""
+    def heed_signals(self) -> None:
+        """Have `run` end, or end at once, when a signal says to leave."""
         for end in (self._alarm, self._alarm_end):
             end.setblocking(False)  # noqa: FBT003  (the standard library's signature)
-        before = signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._leave)
+
+    def run(self) -> None:
+        """Serve until a signal says to leave; leaves nothing behind."""
         doorman = Asked(self._doorman.socket)
         for source in (self._listener, doorman, self._alarm_end):
             self._poller.watch(source)
@@ -131,7 +135,7 @@ class Server:
             while not self._leaving:
                 self._step(doorman)
         finally:
-            signal.set_wakeup_fd(before)
+            signal.set_wakeup_fd(-1)
             for source in (self._listener, doorman, self._alarm_end):
                 self._poller.unwatch(source)
             self._clean_up()
