@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test test-all browser lint bench clean
+.PHONY: help demo lab test test-all parts lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -20,10 +20,10 @@ demo: $(VENV)/.stamp-notebook ## execute the notebook headless; print its report
 lab: $(VENV)/.stamp-lab ## open the notebook in JupyterLab
 	$(BIN)/python -m jupyterlab notebooks/01_scatter_gather.ipynb $(ARGS)
 
-test: $(VENV)/.stamp-test browser ## run the tests, but not the slow ones
+test: $(VENV)/.stamp-test parts ## run the tests, but not the slow ones
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
-test-all: $(VENV)/.stamp-test browser ## run every test
+test-all: $(VENV)/.stamp-test parts ## run every test
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.stamp-lint ## check format, rules and types
@@ -31,14 +31,18 @@ lint: $(VENV)/.stamp-lint ## check format, rules and types
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy --strict
 
-# What the browser tests want: a Chromium from the system's packages where that is possible (root and apt; elsewhere
-# they are skipped with a line), and older kernels beside the environment's, each in a folder of its own.
-browser: build/ipykernel-6.30.1 build/ipykernel-7.3.0
-	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+# What some tests want from the system: a Chromium, and `ip` for hosts as network namespaces, from its packages where that is
+# possible (root and apt; elsewhere they are skipped with a line); and older kernels, each in a folder of its own.
+parts: build/ipykernel-6.30.1 build/ipykernel-7.3.0
+	@wanted=; \
+	command -v ip >/dev/null || wanted=iproute2; \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	    wanted="$$wanted chromium"; \
+	test -n "$$wanted" || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $$wanted >/dev/null; \
 	else \
-	    echo "No Chromium: the browser tests will be skipped. Install your system's package to run them."; \
+	    echo "There is no $$wanted: some tests will be skipped. Install your system's package to run them."; \
 	fi
 
 build/ipykernel-%: | $(VENV)/.stamp-test
