@@ -115,7 +115,7 @@ class FakeListener(_End):
             if self.closed:
                 return
             self.closed = True
-            del self._net.listeners[self.address]
+            self._net.listeners.pop(self.address, None)
             for link in self.links.values():
                 link.listener = None
                 self._net.loose[link] = None

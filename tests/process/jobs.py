@@ -10,6 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+from jupyter_dsage import settings
+from jupyter_dsage.testing import WorkerDeath
+
 DEADLINE = 20.0
 
 
@@ -147,3 +150,34 @@ def grandchild(path):
 def change(items, extra):
     items.append(extra)
     return items
+
+
+def die(fake):
+    """Take the worker with it: by a signal, or where it is a thread of the test as `FakeEngine` has it."""
+    if fake:
+        raise WorkerDeath
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(DEADLINE)
+
+
+def die_in(folder, number, which, times, fake):
+    """Die in job `which`, the first few times. The others take long enough for their outcome to be told at once."""
+    note(folder, number)
+    if number != which:
+        time.sleep(2 * settings.FLUSH_SECONDS)
+    elif starts(folder, number) <= times:
+        die(fake)
+    return number
+
+
+def held(folder, number):
+    """Note the start, and wait for the gate."""
+    note(folder, number)
+    return wait_for(Path(folder) / "gate", number)
+
+
+def first_last(folder, number, last):
+    """Job 0 ends only when the last one runs."""
+    if number == last:
+        (Path(folder) / "last").touch()
+    return wait_for(Path(folder) / "last", number) if number == 0 else number
