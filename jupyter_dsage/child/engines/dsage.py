@@ -158,6 +158,7 @@ class DsageEngine:
             elif isinstance(message, m.Refused):
                 news += self._lose(f"{self.name} refuses: {message.reason}")
             elif isinstance(message, remote.Granted):
+                self._note_slots(message.slots)
                 news.append(e.EngineScaled(self.name, message.slots))
             elif worker and worker not in self._workers:
                 log.warning("engine %s: news of worker %d, which is not there, were dropped", self.name, worker)
@@ -215,7 +216,7 @@ class DsageEngine:
         self.host = message.host
         was_open, was_away = self._open, self._away
         self._open, self._away, self._failed = True, False, False
-        self.note = self._setup.note if message.slots else "all of its slots are taken by others"
+        self._note_slots(message.slots)
         if was_open and message.resumed:
             return [e.EngineBack(self.name)] if was_away else []
         news = self._lost_workers("its server was started anew, or had given it up")
@@ -224,6 +225,9 @@ class DsageEngine:
         self._know()
         can = Abilities(functions=message.functions, services=frozenset(message.services))
         return [*news, e.EngineOpened(self.name, message.slots, can, self._dialer.latency)]
+
+    def _note_slots(self, slots: int) -> None:
+        self.note = self._setup.note if slots else "all of its slots are taken by others"
 
     def _know(self) -> None:
         """Remember the server's key: that it has changed is noticed the next time."""
