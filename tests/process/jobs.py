@@ -161,7 +161,7 @@ def die(fake):
 
 
 def die_in(folder, number, which, times, fake):
-    """Die in job `which`, the first few times. The others take long enough for their outcome to be told at once."""
+    """Die in job `which`, the first few times. The others take so long that each is told by itself."""
     note(folder, number)
     if number != which:
         time.sleep(2 * settings.FLUSH_SECONDS)
