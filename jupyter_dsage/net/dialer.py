@@ -53,6 +53,8 @@ class Dialer:
         self.talk = Talk(poller.wake)
         self._link: SecureLink | None = None
         self._admitted: remote.Admitted | None = None
+        self._up_socket: ssl.SSLSocket | None = None
+        """The first of two bulk connections, until the second stands too."""
         self._dialled: queue.SimpleQueue[tuple[SecureLink, bytes, ssl.SSLSocket | DsageError]] = queue.SimpleQueue()
         self.up = False
         """Whether all connections are there, and the server has admitted us."""
@@ -62,7 +64,9 @@ class Dialer:
         """Whether the last attempt ended for good reason: to try again soon is of little use."""
         self.heard_at = 0.0
         """When the server was heard last (monotonic seconds)."""
+        self._read_at = 0.0
         self._since = 0.0
+        """When the last step of dialling was done: the next one is to follow within DIAL_SECONDS."""
         self._attempts = 0
         self._next_dial = 0.0
         self._wait = settings.DIAL_BACKOFF_SECONDS
@@ -84,13 +88,16 @@ class Dialer:
     def read(self, now: float) -> list[Heard]:
         """Return what was heard, in order; an `Admitted` stands before all that follows from it."""
         heard: list[Heard] = []
+        if now - self._read_at > settings.REDIAL_SECONDS:  # it was us who slept: dial anew, and blame nobody
+            self.heard_at = max(self.heard_at, now - settings.REDIAL_SECONDS)
+        self._read_at = now
         if self._link is None:
             if now >= self._next_dial:
                 self._dial(now)
             return heard
         try:
             self._read_link(heard, now)
-            self._take_dialled(heard)
+            self._take_dialled(heard, now)
             if self.up:
                 heard += self._numbered()
         except ProtocolError as error:
@@ -133,6 +140,9 @@ class Dialer:
         self.trouble = why
         self.up = False
         self._admitted = None
+        if self._up_socket is not None:
+            self._up_socket.close()
+            self._up_socket = None
         self.talk.disconnect()
         if self._link is not None:
             for source in (self._link, self._link.monitor):
@@ -151,7 +161,7 @@ class Dialer:
                 continue
             message, _ = remote.from_server(rest)
             if isinstance(message, remote.Admitted):
-                self._admit(message)
+                self._admit(message, now)
             elif isinstance(message, m.Refused):
                 heard.append((0, message, []))
                 self._drop(message.reason, now)
@@ -167,12 +177,12 @@ class Dialer:
             out.append((worker, message, payload))
         return out
 
-    def _admit(self, message: remote.Admitted) -> None:
+    def _admit(self, message: remote.Admitted, now: float) -> None:
         """Go on to the bulk connections; only when they stand is the link up."""
         link = self._link
         if link is None or self._admitted is not None:
             return
-        self._admitted = message
+        self._admitted, self._since = message, now
         if not message.resumed:
             self.talk.restart()
         self.talk.connect(link.send, message.got)
@@ -193,7 +203,7 @@ class Dialer:
 
         threading.Thread(target=dial, name="dsage-bulk-dial", daemon=True).start()
 
-    def _take_dialled(self, heard: list[Heard]) -> None:
+    def _take_dialled(self, heard: list[Heard], now: float) -> None:
         while not self._dialled.empty():
             link, direction, sock = self._dialled.get()
             if isinstance(sock, DsageError):
@@ -203,16 +213,17 @@ class Dialer:
             elif link is not self._link:
                 sock.close()
             elif direction == bulk.UP:
-                self._up_socket = sock
+                self._up_socket, self._since = sock, now
             else:
                 self._stand(sock, heard)
 
     def _stand(self, down: ssl.SSLSocket, heard: list[Heard]) -> None:
         """All connections are there."""
-        if self._admitted is None or self._link is None:
+        if self._admitted is None or self._up_socket is None:
             down.close()
             return
         self.talk.carry(self._up_socket, out=True)
+        self._up_socket = None
         self.talk.carry(down, out=False)
         self.up, self.trouble = True, ""
         self._wait, self._attempts = settings.DIAL_BACKOFF_SECONDS, self._attempts - 1

@@ -147,7 +147,10 @@ class DsageEngine:
 
     def next_due(self) -> float | None:
         """See `engine.Engine`."""
-        return self._dialer.next_due()
+        due = self._dialer.next_due()
+        if self._open and not self._dialer.up:
+            due = min(due, self._dialer.heard_at + (self._setup.linger if self._away else settings.AWAY_SECONDS))
+        return due
 
     def read(self, ready: Collection[Source], now: float) -> list[Event | Reported]:  # noqa: ARG002
         """See `engine.Engine`."""
