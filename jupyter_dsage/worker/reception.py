@@ -64,6 +64,11 @@ class Reception:
 
     # --- coming --------------------------------------------------------------------------------------------
 
+    def given_up(self, dial: remote.Dial, role: str, key: bytes) -> list[Room]:
+        """Return the rooms that a child has given up, for it greets by another token now: long silence came between."""
+        who = (key, role, dial.certificate)
+        return [r for r in self.rooms() if (r.key, r.role, r.certificate) == who and r.token != dial.token]
+
     def admit(self, dial: remote.Dial, role: str, key: bytes) -> tuple[Room, bool]:
         """Return the room of a child that greets, and whether it was there already.
 

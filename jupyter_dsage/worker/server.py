@@ -91,6 +91,9 @@ class Server:
         self._peers: dict[Peer, Room] = {}
         self._banned: dict[Peer, None] = {}
         """Connections that sent nonsense, oldest first: what they send is not read any more."""
+        self._parted: dict[Peer, None] = {}
+        """Connections of children that were silent for long or have newer ones, oldest first: what comes late on them
+        is no nonsense, and not needed. A child that hears nothing dials anew."""
         self._throttle = Throttle()
         self._next_look = 0.0
         self._alarm, self._alarm_end = socket.socketpair()
@@ -202,6 +205,8 @@ class Server:
         message, _ = remote.FROM_ROLE[role](rest)
         if isinstance(message, remote.Dial):
             self._admit(peer, role, key, message, now)
+        elif room is None and peer in self._parted:
+            log.debug("a message on a connection that was let go of is left")
         elif room is None:
             raise ProtocolError("The first message on a connection is the child's greeting.")
         elif isinstance(message, remote.Beat):
@@ -211,12 +216,14 @@ class Server:
             raise ProtocolError(f"A {type(message).__name__} message must be numbered.")
 
     def _admit(self, peer: Peer, role: str, key: bytes, dial: remote.Dial, now: float) -> None:
+        for old in self._reception.given_up(dial, role, key):
+            self._close(old, "its child has given it up")
         room, resumed = self._reception.admit(dial, role, key)
-        if room.peer is not None:
-            self._peers.pop(room.peer, None)
+        self._let_go(room)
         room.talk.disconnect()
         room.peer, room.heard_at = peer, now
         self._peers[peer] = room
+        self._parted.pop(peer, None)
         self._listener.send(peer, remote.greeting(self._reception.admitted(room, resumed=resumed)))
         room.talk.connect(lambda frames: self._listener.send(peer, frames), dial.got if resumed else 0)
         log.info("%s %s", room.name, "is back" if resumed else f"was admitted with {room.slots} slots")
@@ -264,15 +271,21 @@ class Server:
 
     def _part(self, room: Room, why: str) -> None:
         """Let go of a room's connections; its workers go on."""
-        if room.peer is not None:
-            self._peers.pop(room.peer, None)
-            room.peer = None
+        self._let_go(room)
         room.talk.disconnect()
         log.info("%s: %s; its workers go on", room.name, why)
 
-    def _close(self, room: Room, why: str) -> None:
+    def _let_go(self, room: Room) -> None:
+        """Have a room without a connection."""
         if room.peer is not None:
-            self._peers.pop(room.peer, None)
+            del self._peers[room.peer]
+            self._parted[room.peer] = None
+            while len(self._parted) > settings.PARTED_KEPT:
+                self._parted.pop(next(iter(self._parted)))
+            room.peer = None
+
+    def _close(self, room: Room, why: str) -> None:
+        self._let_go(room)
         self._reception.close(room)
         log.info("%s ends: %s", room.name, why)
 
