@@ -22,6 +22,7 @@ import pytest
 
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.worker.offered import Services
 from jupyter_dsage.worker.output import Output
 from jupyter_dsage.worker.page import ENTRIES, JOB, NO_LIMIT, SEQUENCE, STARTED, Page
 from jupyter_dsage.worker.run import Runner
@@ -137,7 +138,7 @@ def test_no_job_is_both_run_and_recalled_and_none_is_forgotten() -> None:
         command = [sys.executable, __file__, folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
         worker = Path(folder, "worker.out").read_text("utf-8")
-    assert (done.returncode, done.stderr, worker) == (0, "", "")
+    assert (done.returncode, worker, done.stderr) == (0, "", "")
     figures = json.loads(done.stdout)
     assert figures["recalls"] >= RECALLS
     assert figures["claims"] >= CLAIMS
@@ -169,7 +170,7 @@ def be_worker(page: Page, shared: Shared, folder: str) -> None:
         if message.ended:
             shared.told[message.lease] = message.stop
 
-    runner = Runner(page, Output(os.path.join(folder, "worker.out")), send, os.getppid())  # noqa: PTH118
+    runner = Runner(page, Output(os.path.join(folder, "worker.out")), send, os.getppid(), Services())  # noqa: PTH118
     runner._functions["job"] = job
     runner._segments[1] = Segment()  # type: ignore[assignment]
     for lease in range(1, LEASES + 1):
@@ -194,13 +195,15 @@ class Sink:
         self.answers.append(message)
 
 
-def recall_at_random(page: Page) -> dict[int, int]:
+def recall_at_random(page: Page, worker: int) -> dict[int, int]:
     """Recall leases while they run, or before they begin; return lease -> from where on it was claimed."""
     rng, sink, claimed = random.Random(2), Sink(), dict[int, int]()
     supervisor = Supervisor(sink)  # type: ignore[arg-type]
     supervisor._pages[1] = page
     hits = 0
     while len(claimed) < RECALLS or hits < CLAIMS:
+        ended = os.waitid(os.P_PID, worker, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        assert ended is None, "the worker has ended; worker.out says why"
         running = page.running()
         assert running.lease * JOBS <= running.next <= (running.lease + 1) * JOBS or running.lease == 0, running
         if running.job is not None:
@@ -250,7 +253,7 @@ def hammer(folder: str) -> dict[str, int]:
         finally:
             os._exit(code)
     try:
-        claimed = recall_at_random(page)
+        claimed = recall_at_random(page, pid)
     finally:
         shared.stop[0] = 1
         _, status = os.waitpid(pid, 0)
