@@ -141,7 +141,9 @@ class Reception:
     # --- slots ---------------------------------------------------------------------------------------------
 
     def _free(self) -> int:
-        return max(0, self._options.slots - sum(room.slots for room in self._rooms.values()))
+        """Return the slots that nobody has: one that was taken back is free when its worker has gone."""
+        taken = sum(max(room.slots, len(room.workers)) for room in self._rooms.values())
+        return max(0, self._options.slots - taken)
 
     def share(self) -> None:
         """Give free slots to those who want more, the oldest first; take back what is wanted no more."""

@@ -340,6 +340,8 @@ def test_sessions_share_the_slots_of_a_server(tmp_path):
         until(lambda: started(tmp_path / "a", 4) == 1 and started(tmp_path / "b", 4) == 2)
         first.scale(server.url, 3)
         second.scale(server.url, 1)
+        until(lambda: second.slots == 1)
+        assert first.slots == 1, "a slot that was taken back is another's when its worker has gone"
         (tmp_path / "b" / "gate").touch()
         until(lambda: started(tmp_path / "a", 4) == 2)
         until(lambda: (first.slots, second.slots) == (2, 1))
