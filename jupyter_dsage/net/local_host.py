@@ -56,13 +56,17 @@ class LocalHost:
     def _open(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                launch.command("jupyter_dsage.worker", str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=2,
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    launch.command("jupyter_dsage.worker", str(theirs.fileno())),
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=2,
+                    start_new_session=True,
+                )
+            except OSError:  # raised again, with nothing left open
+                ours.close()
+                raise
         self._link = StreamLink(ours)
         self._poller.watch(self._link)
         self.gone = False
@@ -72,9 +76,15 @@ class LocalHost:
 
     def spawn(self, worker: int) -> None:
         """Have a worker forked; the supervisor is started for it if there is none."""
-        if self.gone:
-            self._open()
         self._spawned.add(worker)
+        try:
+            if self.gone:
+                self._open()
+        except OSError as error:  # no descriptor, no memory: the worker is told as gone, and tried again later
+            ending = f"a supervisor that could not be started ({error})"
+            story = m.Story(worker, os.uname().nodename, 0, ending, 0.0, 0, "")
+            self._obituaries.append((time.monotonic(), m.WorkerGone(worker, None, None, story)))
+            return
         self.order(m.SpawnWorker(worker))
 
     def order(self, message: m.Message) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
-from jupyter_dsage.errors import ProtocolError, UnknownServiceError, UsageError
+from jupyter_dsage.errors import DsageError, PeerGoneError, ProtocolError, UnknownServiceError, UsageError
 from jupyter_dsage.net.bulk import DOWN
 from jupyter_dsage.net.bulk_door import BulkDoor
 from jupyter_dsage.net.doorman import Doorman
@@ -193,6 +193,8 @@ class Server:
                 self._heard(peer, role, key, frames, now)
             except ProtocolError as error:
                 self._ban(peer, room, error)
+            except PeerGoneError:
+                log.debug("a peer that greeted is gone already")
 
     def _heard(self, peer: Peer, role: str, key: bytes, frames: list[Frame], now: float) -> None:
         envelope, rest = remote.unseal(frames)
@@ -259,15 +261,23 @@ class Server:
 
     def _look_around(self, now: float) -> None:
         """Let go of silent peers, of rooms that nobody came back to, and of keys that were revoked."""
-        known = self._keys.authorized() if self._reception.rooms() else {}
         for room in self._reception.rooms():
             silent = now - room.heard_at
-            if room.key not in known or self._role(room.key) != room.role:
+            if not self._still_admitted(room, now):
                 self._close(room, "its key is no longer authorized")
             elif room.peer is not None and silent > settings.AWAY_SECONDS:
                 self._part(room, f"silent for {silent:.0f} s")
             elif room.peer is None and silent > room.linger:
                 self._close(room, f"nobody came back for {silent:.0f} s")
+
+    def _still_admitted(self, room: Room, now: float) -> bool:
+        """Tell whether a room's key still has its role; one that cannot be looked up now keeps it."""
+        try:
+            return self._role(room.key) == room.role
+        except DsageError as error:
+            if self._throttle.note("authorized_keys", now) is not None:
+                log.warning("Nobody new is admitted: %s", error)
+            return True
 
     def _part(self, room: Room, why: str) -> None:
         """Let go of a room's connections; its workers go on."""

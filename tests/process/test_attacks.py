@@ -204,6 +204,24 @@ def test_malformed_frames_behind_a_valid_key_cost_one_peer_its_connection(server
     assert answers(honest) == 1
 
 
+def test_who_greets_and_is_gone_at_once_does_no_harm(server, honest):
+    for _ in range(30):
+        with attacker.caller(server.port) as peer:
+            peer.dial()
+            peer.socket.poll(5)
+    assert answers(honest) == 1
+
+
+def test_a_file_of_keys_that_cannot_be_read_admits_nobody_new_and_ends_nobody(server, honest, own_keys):
+    own_keys.authorize((pair := attacker.fresh_pair()).public_text, "client")
+    own_keys.authorized_file.chmod(0o644)
+    server.wait_for_log("Nobody new is admitted")
+    with attacker.caller(server.port, pair) as peer:
+        peer.dial()
+        assert peer.silent(1.0)
+    assert answers(honest) == 1
+
+
 def test_the_first_message_must_be_a_greeting(server, honest):
     with attacker.caller(server.port) as peer:
         peer.say(0, m.SpawnWorker(1))
