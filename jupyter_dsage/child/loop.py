@@ -60,6 +60,7 @@ class Child:
         self._performer = Performer(
             self._scheduler, self._payloads, self._engines, self._clients, self._views, self._close_engine
         )
+        self._notes: list[str] = []
         self._leaving = ""
         self._next_owner_check = 0.0
         self._owner = _process(setup.owner, setup.owner_started)
@@ -85,6 +86,7 @@ class Child:
             for news in engine.read(ready, now):
                 if self._engines.get(engine.name) is engine:  # the news before may have been its last
                     self._hear(engine, news)
+        self._tell_notes()
         if self._clients in ready:
             self._read_clients()
         self._read_lifeline(ready)
@@ -93,6 +95,13 @@ class Child:
         if deadline is not None and deadline <= now:
             self._handle(e.TimePassed())
         self._performer.send_views(now)
+
+    def _tell_notes(self) -> None:
+        """Tell the clients what is to be said of engines, when that has changed though no worker has."""
+        notes = [engine.note for engine in self._engines.values()]
+        if notes != self._notes:
+            self._notes = notes
+            self._performer.tell_clients(self._performer.pool())
 
     def _timeout(self) -> float:
         times = [self._next_owner_check]
@@ -212,6 +221,8 @@ class Child:
                 self._handle(e.RemovalAsked(name, message.now))
                 return f"The engine {name} goes {'now' if message.now else 'when its running jobs have ended'}."
             case m.ScaleEngine():
+                if not self._scheduler.pool.engines[name].can.scale:
+                    raise EngineError(f"The engine {name!r} keeps its number of slots.")
                 for event in self._engines[name].scale(message.slots):
                     self._handle(event)
                 return f"The engine {name} is to run {message.slots} job{'' if message.slots == 1 else 's'} at once."

@@ -28,7 +28,8 @@ def table(session: Session) -> list[tuple[str, ...]]:
     for process in found:
         _cpu(process)  # the first look only starts the count
     time.sleep(LOOK_SECONDS)
-    workers = {worker.pid: f"worker {worker.worker}" for worker in session.workers}
+    here = {"local", *(url.name for url in session.urls if not url.host)}  # pids of other hosts mean nothing here
+    workers = {worker.pid: f"worker {worker.worker}" for worker in session.workers if worker.engine in here}
     for process in found:
         try:
             what = _what(process, session, workers)

@@ -78,6 +78,7 @@ function snapshot(wish: Wish): Snapshot {
     engines: divided(wish.engines ?? [engine("local", 2), engine("atlas", 8)], counts),
     workers: wish.workers ?? workers(TEN, counts.finished, busy, counts.failed ? 0.04 : 0),
     more_workers: wish.more ?? 0,
+    more_engines: 0,
     grid: { jobs: total, per: wish.per ?? 1, cells: wish.cells },
     failures: wish.failures ?? { total: 0, rows: [] },
   };

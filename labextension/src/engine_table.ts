@@ -12,11 +12,15 @@ export function engineTable(app: App): Component {
   const heads = COLUMNS.map((word) => h("th", { scope: "col", class: `dsage-e-${word}` }, word));
   const head = h("thead", {}, h("tr", {}, ...heads));
   const table = h("table", { class: "dsage-table dsage-engines", "aria-label": "Engines" }, head);
+  const more = h("p", { class: "dsage-empty" });
   const rows = new Rows<Engine>(table, (engine) => engine.name, () => row(app), head); // a body each, with its note
   return {
-    el: table,
+    el: h("div", {}, table, more),
     update() {
       const engines = app.snapshot?.engines ?? [];
+      const hidden = app.snapshot?.more_engines ?? 0;
+      text(more, `and ${number(hidden)} more ${hidden === 1 ? "engine" : "engines"}`);
+      attr(more, "hidden", hidden === 0);
       attr(table, "hidden", engines.length === 0);
       attr(table, "data-one", engines.length < 2);
       rows.update(engines);

@@ -35,7 +35,7 @@ export function header(app: App): Component {
       text(sign, badge(s));
       attr(sign, "data-mood", mood(s));
       engines.update(shown(s?.engines ?? [], CHIPS));
-      const left = (s?.engines.length ?? 0) - CHIPS;
+      const left = (s?.engines.length ?? 0) + (s?.more_engines ?? 0) - CHIPS;
       const said = [...(left > 0 ? [`+ ${left} more`] : []), ...(s?.batch.limit != null ? [`limit ${s.batch.limit}`] : [])];
       text(limit, said.join(" · "));
       attr(limit, "title", left > 0 ? "All engines are in the tab Workers" : null);

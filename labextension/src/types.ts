@@ -69,6 +69,7 @@ export interface Snapshot {
   readonly engines: readonly Engine[];
   readonly workers: readonly Worker[];
   readonly more_workers: number;
+  readonly more_engines: number;
   readonly grid: { readonly jobs: number; readonly per: number; readonly cells: string };
   readonly failures: { readonly total: number; readonly rows: readonly Failure[] };
 }
