@@ -219,6 +219,7 @@ def test_p5_one_way_loss_for_15_s_moves_jobs_and_what_is_told_first_counts(field
 # --- a slow cable ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(600)
 def test_p5_300_ms_of_delay_and_1_percent_of_loss_only_cost_time(field):
     field.wire.shape(0.3, loss=0.01, seed=4)
     with field.server() as server, field.session(server.url) as session:
@@ -230,7 +231,7 @@ def test_p5_300_ms_of_delay_and_1_percent_of_loss_only_cost_time(field):
         taken = time.monotonic() - begun
         say(f"2,000 jobs of 5 ms on 2 slots took {taken:.1f} s: an efficiency of {2000 * 0.005 / 2 / taken:.0%}")
         assert field.history.check(names(2000)) == 0
-        assert np.array_equal(flipped.result(120), np.flip(data))
+        assert np.array_equal(flipped.result(500), np.flip(data))  # BBR takes 20 s for it, Reno 365
         say(f"5 MB there and back took {time.monotonic() - begun:.1f} s")
         assert field.never_away()
         assert field.nobody_was_lost()
