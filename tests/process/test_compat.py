@@ -69,7 +69,8 @@ def test_urls_must_name_one_service():
         spawnScatterGather(["local:?slots=1"])
 
 
-def test_somebody_else_on_the_port_is_refused_before_anything_starts():
+def test_somebody_else_on_the_port_is_refused_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))  # where no server has a key yet
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(dsage.ServerKeyError, match=f"The key of dsage://localhost:{port} is not known"):
