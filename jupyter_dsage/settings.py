@@ -110,6 +110,9 @@ AWAY_SECONDS = 10.0
 DIAL_SECONDS = 5.0
 """A dialled connection must be admitted within this time, and so each bulk connection after it, else all is dialled
 anew. From 0.3 s away (0.6 s there and back) the former takes 3 s, each of the latter 2 s."""
+STRANGE_DIALS = 3
+"""Handshakes that may fail in a row before what answers is taken for a stranger: a server that is just being started
+or ended, or a tunnel without a far end, looks the same for a moment."""
 DIAL_BACKOFF_SECONDS = 0.2
 """Wait before dialling anew; doubles up to REDIAL_SECONDS."""
 UNREACHABLE_SECONDS = 20.0

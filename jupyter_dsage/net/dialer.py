@@ -62,6 +62,8 @@ class Dialer:
         """Why it is not up, in words; empty while nothing is known to be wrong."""
         self.refused = False
         """Whether the last attempt ended for good reason: to try again soon is of little use."""
+        self._strange = 0
+        """Handshakes in a row that failed."""
         self.heard_at = 0.0
         """When the server was heard last (monotonic seconds)."""
         self._read_at = 0.0
@@ -111,7 +113,8 @@ class Dialer:
         if link is None:
             return
         if link.look():
-            self.refused = link.refused
+            self._strange = self._strange + 1 if link.strange else 0
+            self.refused = link.refused or self._strange >= settings.STRANGE_DIALS
             self._drop(link.down, now)
         elif self.talk.broken:
             self._drop(f"the bulk connection: {self.talk.broken}", now)

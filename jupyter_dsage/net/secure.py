@@ -64,7 +64,9 @@ class SecureLink(ZmqLink):
         self.monitor = Asked(self.socket.get_monitor_socket(_DOWN | _REFUSED | _STRANGE | _IN))
         self.down = ""
         self.refused = False
-        """Whether it was no accident: the other side does not want us, or is not whom we want."""
+        """Whether it was no accident: the other side does not want us."""
+        self.strange = False
+        """Whether the handshake failed: what is there is not whom we want, or it was just ending."""
         self.admitted = False
         """Whether the handshake has succeeded: each side has shown that it has its key."""
         self.socket.connect(tcp(host, port))
@@ -87,7 +89,7 @@ class SecureLink(ZmqLink):
                 self.refused = True
                 self.down = "it does not admit this key: ask who runs it for 'jupyter dsage keys authorize KEY'"
             elif event & _STRANGE and not self.down:
-                self.refused = True
+                self.strange = True
                 self.down = "what answers there does not have the key that is known, or is no worker server"
             elif event & _DOWN and not self.down:
                 self.down = "the connection ended" if self.admitted else "nobody answers there"

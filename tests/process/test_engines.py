@@ -478,5 +478,6 @@ def test_an_engine_for_services_only_refuses_functions_in_one_sentence():
 
 def test_an_engine_that_keeps_its_slots_says_so():
     with FakeSession({"fixed": 1}, can={"fixed": Abilities(scale=False)}) as session:
-        session.scale("fixed", 4)
+        with pytest.raises(dsage.EngineError, match="'fixed' keeps its number of slots"):
+            session.scale("fixed", 4)
         assert session.slots == 1
