@@ -40,7 +40,7 @@ def dial(host: str, port: int, identity: Identity, server_cert_pem: str, directi
         try:
             tune(raw)
             sock = context.wrap_socket(raw)
-        except BaseException:
+        except BaseException:  # an interrupt too must leave no socket open; raised again
             raw.close()
             raise
     except OSError as error:
