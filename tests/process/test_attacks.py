@@ -11,6 +11,7 @@ import resource
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -240,15 +241,22 @@ def test_a_caller_has_no_word_for_a_function(server, honest, own_keys, bomb):
     assert answers(honest) == 1
 
 
-@pytest.mark.parametrize("function", ["service:/all_series", "never sent"])
-def test_a_callers_pickle_is_never_read_by_a_worker(server, honest, own_keys, bomb, function):
-    """The bytes go where arguments go, under a service's name and under none: the worker must take them for data."""
-    own_keys.authorize((pair := attacker.fresh_pair()).public_text, "caller")
+@contextmanager
+def with_worker(server: WorkerServer, keys: Keys) -> Iterator[attacker.Caller]:
+    """Give a caller that has been admitted and has worker 7."""
+    keys.authorize((pair := attacker.fresh_pair()).public_text, "caller")
     with attacker.caller(server.port, pair) as peer:
         peer.dial()
         peer.hear(remote.Admitted)
         peer.say(0, m.SpawnWorker(7))
         peer.hear(m.WorkerHello)
+        yield peer
+
+
+@pytest.mark.parametrize("function", ["service:/all_series", "never sent"])
+def test_a_callers_pickle_is_never_read_by_a_worker(server, honest, own_keys, bomb, function):
+    """The bytes go where arguments go, under a service's name and under none: the worker must take them for data."""
+    with with_worker(server, own_keys) as peer:
         peer.say(remote.DEPOSIT, m.Service("service:/all_series", "/all_series"))
         peer.say(remote.DEPOSIT, remote.Segment(1), bomb)
         run = m.RunJobs(1, function, 1, 0, 0, 1, ())
@@ -260,12 +268,7 @@ def test_a_callers_pickle_is_never_read_by_a_worker(server, honest, own_keys, bo
 
 
 def test_a_call_may_hold_a_pickle_as_mere_bytes(server, honest, own_keys, bomb):
-    own_keys.authorize((pair := attacker.fresh_pair()).public_text, "caller")
-    with attacker.caller(server.port, pair) as peer:
-        peer.dial()
-        peer.hear(remote.Admitted)
-        peer.say(0, m.SpawnWorker(7))
-        peer.hear(m.WorkerHello)
+    with with_worker(server, own_keys) as peer:
         peer.say(remote.DEPOSIT, m.Service("f", "/all_series"))
         peer.say(remote.DEPOSIT, remote.Segment(1), data_calls.dump_calls([((bomb,), {"bins": bomb})], 0))
         peer.say(7, remote.Grant(m.RunJobs(1, "f", 1, 0, 0, 1, ()), with_function=True, with_segment=True))
