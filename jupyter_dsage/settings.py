@@ -81,7 +81,7 @@ OWNER_CHECK_SECONDS = 1.0
 """How often the child looks whether the process that owns it still lives."""
 
 # --- wire --------------------------------------------------------------------------------------------------
-PROTOCOL = 2
+PROTOCOL = 3
 """Version of the messages; peers of different versions refuse each other."""
 MAX_HEADER_BYTES = 16_000_000
 """A message's first frame: a million failed jobs in one report stay below it."""

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from jupyter_dsage.wire.setup import Runs
 
 
+LIMITS = ("timeout", "memory")
+"""Causes of a worker's end that its job is to blame for, and that count like an exception of the job."""
+
+
 def from_client(message: m.Message, frames: list[Frame], scheduler: Scheduler, payloads: Payloads) -> Event | None:
     """Return the event a client's message stands for, or None if it only brought a payload."""
     match message:
@@ -30,7 +34,16 @@ def from_client(message: m.Message, frames: list[Frame], scheduler: Scheduler, p
         case m.OpenBatch():
             if message.batch in scheduler.batches:
                 raise ProtocolError(f"Batch {message.batch} is open already.")
-            return e.BatchOpened(message.batch, message.name, message.retries, message.limit)
+            return e.BatchOpened(
+                message.batch,
+                message.name,
+                message.retries,
+                message.limit,
+                message.timeout,
+                message.memory,
+                message.once,
+                message.priority,
+            )
         case m.Refresh():
             return e.RefreshAsked()
     return _about_batch(message, frames, scheduler, payloads)
@@ -91,7 +104,8 @@ def from_host(message: m.Message) -> Event | None:
         case m.Recalled():
             return e.LeaseRecalled(message.worker, message.lease, message.start)
         case m.WorkerGone():
-            return e.WorkerLost(message.worker, message.lease, message.job, message.story)
+            limit = message.story.cause in LIMITS
+            return e.WorkerLost(message.worker, message.lease, message.job, message.story, limit, message.known)
         case m.SupervisorReady():
             return None
     raise ProtocolError(f"A {type(message).__name__} message does not belong here.")

@@ -94,6 +94,7 @@ class Child:
         deadline = self._scheduler.next_deadline()
         if deadline is not None and deadline <= now:
             self._handle(e.TimePassed())
+        self._performer.settle()
         self._performer.send_views(now)
 
     def _tell_notes(self) -> None:

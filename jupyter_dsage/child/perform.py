@@ -48,6 +48,8 @@ class Performer:
         self._close = close
         """Lets go of an engine that was removed."""
         self.clients: set[Peer] = set()
+        self._drops: dict[int, None] = {}
+        """Segments that can go once it is settled that their jobs have ended."""
         self.report: tuple[int, m.Report, list[Frame]] | None = None
         """The worker's report that is being handled: `TellOutcomes` passes its payload on."""
 
@@ -69,19 +71,27 @@ class Performer:
             case c.TellLost():
                 story = tale(command.story)
                 self._views.failed(command.batch, command.runs, tell(story))
-                self.tell_clients(m.Lost(command.batch, command.runs, story, command.attempts))
+                self.tell_clients(m.Lost(command.batch, command.runs, story, command.attempts, command.failed))
             case c.TellCancelled():
                 self.tell_clients(m.Cancelled(command.batch, command.runs))
             case c.TellPool():
                 self.tell_clients(self.pool())
             case c.DropSegment():
-                self._payloads.drop(command.segment)
-                for engine in self._engines.values():
-                    engine.forget(command.segment)
+                self._drops[command.segment] = None
+            case c.KeepSegment():
+                self._drops.pop(command.segment, None)
             case c.CloseEngine():
                 self._close(command.engine)
             case _:
                 self._have_engine(command)
+
+    def settle(self) -> None:
+        """Let go of what is not needed any more, now that what was ordered is done."""
+        for segment in self._drops:
+            self._payloads.drop(segment)
+            for engine in self._engines.values():
+                engine.forget(segment)
+        self._drops.clear()
 
     def _have_engine(self, command: EngineCommand) -> None:
         engine = self._engines[command.engine]

@@ -15,6 +15,9 @@ def tale(story: object) -> m.Story:
         hint = "call a service by its name" if story.service is None else "see which it has in session.engines"
         ending = f"no engine of this session runs {wanted}: add one that does, or {hint}"
         return m.Story(0, os.uname().nodename, 0, ending, 0.0, 0, "")
+    if isinstance(story, c.Removed):
+        ending = f"the removal of its engine {story.engine} while it may have been running, and it runs only once"
+        return m.Story(0, os.uname().nodename, 0, ending, 0.0, 0, "")
     if isinstance(story, m.Story):
         return story
     raise TypeError(f"{story!r} is no story")

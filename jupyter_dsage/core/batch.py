@@ -37,6 +37,14 @@ class Batch:
     limit: int | None
     served: float
     paused: bool = False
+    timeout: float = 0.0
+    """Seconds that a job may take (0: no limit)."""
+    memory: int = 0
+    """Bytes that a job may take (0: no limit)."""
+    once: bool = False
+    """No job is leased again after a loss."""
+    priority: int = 0
+    """Batches of a higher one go first."""
     jobs: JobTable = field(default_factory=JobTable)
     segments: list[Segment] = field(default_factory=list)
     firsts: list[int] = field(default_factory=list)

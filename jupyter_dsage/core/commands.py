@@ -67,6 +67,12 @@ class SendLease:
     with_function: bool
     with_segment: bool
     drop: tuple[int, ...]
+    timeout: float = 0.0
+    """Seconds that each job may take (0: no limit)."""
+    memory: int = 0
+    """Bytes that each job may take (0: no limit)."""
+    once: bool = False
+    """Each outcome is to be told before the next job begins, since no job may run twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,15 @@ class TellLost:
     story: Any
     attempts: int = 0
     """Workers that were lost while they ran it; 0 where no worker was left to run it."""
+    failed: bool = False
+    """They overstepped a limit of their own, and so count as failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The story of jobs that may run only once and whose engine was removed while they ran."""
+
+    engine: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +149,13 @@ class TellPool:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepSegment:
+    """Keep a segment's payload after all, if it was to be dropped: its jobs may have to run again."""
+
+    segment: int
+
+
+@dataclass(frozen=True, slots=True)
 class DropSegment:
     """Forget a segment's payload: none of its jobs can run again."""
 
@@ -154,4 +176,5 @@ Command = (
     | TellCancelled
     | TellPool
     | DropSegment
+    | KeepSegment
 )

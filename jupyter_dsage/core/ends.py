@@ -94,13 +94,22 @@ def late(s: Scheduler, batch: Batch, told: list[Run]) -> list[tuple[State, Run]]
     return runs
 
 
-def lost(s: Scheduler, batch: Batch, runs: tuple[Run, ...], source: State, story: Any, attempts: int = 0) -> None:
-    """End jobs as lost; a retry by the user may bring them back, so their payload stays."""
+def lost(
+    s: Scheduler,
+    batch: Batch,
+    runs: tuple[Run, ...],
+    source: State,
+    story: Any,
+    attempts: int = 0,
+    *,
+    failed: bool = False,
+) -> None:
+    """End jobs as lost, or as `failed`; a retry by the user may bring them back, so their payload stays."""
     for first, stop in runs:
-        batch.jobs.move(first, stop, source, State.LOST)
+        batch.jobs.move(first, stop, source, State.FAILED if failed else State.LOST)
         forgive(batch, first, stop)
     _end_shadows(s, batch, list(runs))
-    s.order(c.TellLost(batch.number, runs, story, attempts))
+    s.order(c.TellLost(batch.number, runs, story, attempts, failed))
 
 
 def cancel(s: Scheduler, batch: Batch, runs: tuple[Run, ...]) -> None:

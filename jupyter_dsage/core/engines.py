@@ -162,10 +162,12 @@ def _away(s: Scheduler, engine: Engine) -> None:
     engine.due.clear()
     for worker in s.pool.of(engine.name):
         s.no_room(worker)
-        worker.held += worker.leases
-        for number in worker.leases:
+        staying = [number for number in worker.leases if s.batches[s.leases[number].batch].once]
+        moving = [number for number in worker.leases if number not in staying]
+        worker.held += moving
+        for number in moving:
             s.lapse(number, keep=True)
-        worker.leases = []
+        worker.leases = staying  # what may run only once waits for its worker, however long that is silent
 
 
 def _back(s: Scheduler, engine: Engine, now: float) -> None:
@@ -219,7 +221,7 @@ def _remove(s: Scheduler, engine: Engine, *, at_once: bool) -> None:
     if at_once:
         for worker in workers:
             for number in worker.leases:
-                s.lapse(number)
+                s.lapse(number, story=c.Removed(engine.name))
             s.no_room(worker)
             s.pool.remove(worker.number)
     else:

@@ -83,22 +83,36 @@ class WorkerJoined:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """A worker is gone. `job`: the job on its page, that is, the one that ran (None: none did)."""
+    """A worker is gone. `job`: the job on its page, that is, the one that ran (None: none did).
+
+    `limit`: that job had overstepped its time or its memory, and was killed for it. `known`: the page was read; else
+    (its host is gone) nobody knows which job ran.
+    """
 
     worker: int
     lease: int | None
     job: int | None
     story: Any
+    limit: bool = False
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOpened:
-    """A client opened a batch. `retries`: how often a job that raised is tried again; `limit`: jobs at once."""
+    """A client opened a batch. `retries`: how often a job that raised is tried again; `limit`: jobs at once.
+
+    `timeout`, `memory`: seconds and bytes a job may take (0: no limit); `once`: a job that was leased is never leased
+    again after a loss; `priority`: batches of a higher one go first.
+    """
 
     batch: int
     name: str
     retries: int = 0
     limit: int | None = None
+    timeout: float = 0.0
+    memory: int = 0
+    once: bool = False
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +200,35 @@ class LimitAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class EndsRestored:
+    """The journal of an earlier child tells how these jobs ended (`state`: a word of `core.states`)."""
+
+    batch: int
+    runs: tuple[Run, ...]
+    failed: tuple[int, ...]
+    """Those of them that raised."""
+    state: str = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesRestored:
+    """The journal of an earlier child tells that jobs of an at-most-once batch were leased, and not how they ended."""
+
+    batch: int
+    runs: tuple[Run, ...]
+    story: Any
+
+
+@dataclass(frozen=True, slots=True)
+class EndsUnstored:
+    """The outcomes of these jobs, which have ended, could not be stored, so nobody can be told them."""
+
+    batch: int
+    runs: tuple[Run, ...]
+    story: Any
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshAsked:
     """Replace every idle worker, and each busy one when it is done; try failed engines again."""
 
@@ -216,6 +259,9 @@ Event = (
     | PauseAsked
     | ResumeAsked
     | LimitAsked
+    | EndsRestored
+    | LeasesRestored
+    | EndsUnstored
     | RefreshAsked
     | TimePassed
 )

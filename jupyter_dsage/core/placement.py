@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 def choose(hungry: Iterable[Batch], worker: Worker, pool: Pool) -> tuple[Batch, Segment, int, int] | None:
     """Return the batch, the segment and the jobs ``first, stop`` of a worker's next lease; None if it gets none.
 
-    The batch that has been served least goes first, among those that may grant to this worker and have jobs that its
-    engine can run. Fair queueing by start time: each batch's account (`Batch.served`) is charged with the work
-    granted, so a batch of one waits for one lease, however many jobs another one has.
+    The batch of the highest priority goes first, and of several the one that has been served least, among those that
+    may grant to this worker and have jobs that its engine can run. Fair queueing by start time: each batch's account
+    (`Batch.served`) is charged with the work granted, so a batch of one waits for one lease, however many jobs another
+    one has.
     """
     can = pool.engines[worker.engine].can
     able = [batch for batch in hungry if batch.admits(worker.number) and any(map(can.take, batch.kinds))]
     while able:
-        batch = min(able, key=lambda batch: batch.served)
+        batch = min(able, key=lambda batch: (-batch.priority, batch.served))
         run = choose_run(batch, worker, pool)
         if run is not None:
             return batch, *run
@@ -52,7 +53,7 @@ def choose_run(batch: Batch, worker: Worker, pool: Pool) -> tuple[Segment, int, 
     seconds = batch.seconds_on(engine.name)
     slots = equal_slots(batch, engine.name, pool)
     size = lease_size(len(queued), slots, seconds, batch.largest, engine.latency)
-    stop = min(stop, segment.stop, first + size)
+    stop = min(stop, segment.stop, first + (1 if batch.once else size))
     if batch.losses:
         stop = _alone(batch, first, stop)
     return segment, first, stop

@@ -31,7 +31,17 @@ Request = (
 def handle(s: Scheduler, event: Request) -> None:
     """Carry one request into the state."""
     if isinstance(event, e.BatchOpened):
-        s.batches[event.batch] = Batch(event.batch, event.name, event.retries, event.limit, served=0.0)
+        s.batches[event.batch] = Batch(
+            event.batch,
+            event.name,
+            event.retries,
+            event.limit,
+            served=0.0,
+            timeout=event.timeout,
+            memory=event.memory,
+            once=event.once,
+            priority=event.priority,
+        )
         return
     batch = s.batches[event.batch]
     match event:

@@ -22,7 +22,7 @@ def retry_after_exception(batch: Batch, job: int) -> bool:
 def retry_after_loss(batch: Batch, job: int) -> bool:
     """Charge a job with the loss of the worker that ran it; tell whether it is tried again."""
     batch.losses[job] = batch.losses.get(job, 0) + 1
-    return batch.losses[job] < settings.LOSS_ATTEMPTS
+    return not batch.once and batch.losses[job] < settings.LOSS_ATTEMPTS
 
 
 def charged(batch: Batch, first: int, stop: int) -> list[int]:

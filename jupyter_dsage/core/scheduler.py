@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.core import commands as c
-from jupyter_dsage.core import ends, engines, invariants, placement, requests
+from jupyter_dsage.core import ends, engines, invariants, placement, requests, restore
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.leases import Lease
 from jupyter_dsage.core.pool import Pool, Stage
 from jupyter_dsage.core.ranges import Ranges
-from jupyter_dsage.core.retry import retry_after_loss
+from jupyter_dsage.core.retry import retry_after_exception, retry_after_loss
 from jupyter_dsage.core.snapshot import Snapshot, take
 from jupyter_dsage.core.states import State
 
@@ -79,6 +79,8 @@ class Scheduler:
                 self._lost(event, now)
             case e.LeaseRecalled():
                 self._recalled(event)
+            case e.EndsRestored() | e.LeasesRestored() | e.EndsUnstored():
+                restore.handle(self, event)
             case e.RefreshAsked():
                 self._refresh(now)
             case e.TimePassed():
@@ -137,7 +139,7 @@ class Scheduler:
         self.shadowed.difference_update(worker.leases)  # there is no attempt left to end
         for number in worker.leases:
             self._charge(self.leases[number], event)
-            self.lapse(number)
+            self.lapse(number, story=None if event.known else event.story)
         engine = self.pool.engines[worker.engine]
         engine.last_story = event.story
         if worker.stage is Stage.STARTING or (worker.leases and not worker.proven and event.job is None):
@@ -149,18 +151,29 @@ class Scheduler:
         """Charge the job that was running on a lost worker, and no other; end it if it has cost too many."""
         batch = self.batches[lease.batch]
         job = event.job if event.lease == lease.number else None
-        if job is not None and job in lease.left and not retry_after_loss(batch, job):
+        if job is None or job not in lease.left:
+            return
+        again = (retry_after_exception if event.limit else retry_after_loss)(batch, job)
+        if not again:
+            spent = batch.losses.get(job, 0) + batch.failures.get(job, 0) + event.limit
             lease.take(job, job + 1)
-            ends.lost(self, batch, ((job, job + 1),), State.RUNNING, event.story, batch.losses[job])
+            ends.lost(self, batch, ((job, job + 1),), State.RUNNING, event.story, spent, failed=event.limit)
 
-    def lapse(self, number: int, *, keep: bool = False) -> None:
+    def lapse(self, number: int, *, keep: bool = False, story: object = None) -> None:
         """Queue the jobs of a lease again; an outcome that comes late is still welcome.
 
-        `keep`: note the lease even if nothing is left of it: its worker may be busy with what was cancelled.
+        `keep`: note the lease even if nothing is left of it: its worker may be busy with what was cancelled. `story`:
+        nobody knows which of them have begun, and why; those that may run only once are lost with it.
         """
         lease = self.leases.pop(number)
         self.shadowed.discard(number)
         batch = self.batches[lease.batch]
+        if batch.once and story is not None:
+            runs = tuple(lease.left)
+            for run in runs:
+                lease.take(*run)
+            if runs:
+                ends.lost(self, batch, runs, State.RUNNING, story, 1)
         batch.released(lease.worker)
         for first, stop in lease.left:
             batch.jobs.move(first, stop, State.RUNNING, State.QUEUED)
@@ -256,7 +269,7 @@ class Scheduler:
 
     def _grant(self, worker: Worker, hungry: list[Batch], now: float) -> None:
         chosen = placement.choose(hungry, worker, self.pool)
-        if chosen is None or (worker.leases and chosen[0].seconds is None):
+        if chosen is None or (worker.leases and (chosen[0].seconds is None or chosen[0].once)):
             return
         batch, segment, first, stop = chosen
         batch.jobs.move(first, stop, State.QUEUED, State.RUNNING)
@@ -288,6 +301,9 @@ class Scheduler:
                 not knows,
                 not had,
                 drop,
+                batch.timeout,
+                batch.memory,
+                batch.once,
             )
         )
         if len(worker.leases) >= settings.LEASES_IN_FLIGHT:

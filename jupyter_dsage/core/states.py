@@ -36,7 +36,9 @@ MOVES: dict[tuple[State, State], str] = {
     (State.RUNNING, State.QUEUED): "handed back, lost with its worker, or an exception to be retried",
     (State.RUNNING, State.CANCELLED): "cancelled while it ran",
     (State.RUNNING, State.LOST): "it took its workers with it too often",
+    (State.FINISHED, State.LOST): "its outcome could not be stored",
+    (State.FAILED, State.LOST): "the same",
     (State.FAILED, State.QUEUED): "the user asked for a retry",
     (State.LOST, State.QUEUED): "the user asked for a retry",
 }
-"""(from, to) -> why it happens. A job in FINISHED or CANCELLED never moves again."""
+"""(from, to) -> why it happens. A job that was told as finished or cancelled never moves again."""

@@ -156,7 +156,7 @@ class LocalHost:
         for worker in sorted(self._spawned):
             story = m.Story(worker, os.uname().nodename, self.pids.get(worker, 0),
                             f"the end of its supervisor ({ending})", 0.0, 0, "")  # fmt: skip
-            told.append(self._bury(m.WorkerGone(worker, None, None, story)))
+            told.append(self._bury(m.WorkerGone(worker, None, None, story, known=False)))
         self._obituaries.clear()
 
     def _bury(self, message: m.WorkerGone) -> Told:

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.child.engines.engine import Reported
+from jupyter_dsage.child.engines.local import run_jobs
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.pool import Abilities
 from jupyter_dsage.errors import PeerGoneError
@@ -155,7 +156,7 @@ class FakeEngine:
         if lease.worker not in self._workers:
             raise PeerGoneError(f"Worker {lease.worker} is gone.")
         worker = self._workers[lease.worker]
-        run = m.RunJobs(lease.lease, lease.function, lease.segment, lease.offset, lease.first, lease.stop, lease.drop)
+        run = run_jobs(lease)
         function = payloads.function(lease.function) if lease.with_function else None
         segment = payloads.segment(lease.segment) if lease.with_segment else None
         if lease.function not in self.functions:

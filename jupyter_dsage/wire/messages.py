@@ -1,7 +1,8 @@
 """Every message between processes: what it is for, who sends it, how many payload frames it carries.
 
 A message is one header (one of these structs, encoded by `wire.codec`) and 0-2 opaque payload frames. Each
-direction has its own closed set of kinds (`FROM_CLIENT`, ...): what a role may say is this table.
+direction has its own closed set of kinds (`FROM_CLIENT`, ...): what a role may say is this table. Here stand the
+messages between client and child; those that reach a worker or its supervisor are in `wire.work`, and named here too.
 """
 
 from __future__ import annotations
@@ -10,27 +11,88 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from jupyter_dsage.wire.setup import Brief, Count, EngineSetup, Name, Number, Runs, Seconds, Text
+from jupyter_dsage.wire.setup import Count, EngineSetup, Name, Number, Runs, Seconds, Text
+from jupyter_dsage.wire.work import (
+    EndJob,
+    Function,
+    KillWorker,
+    Leave,
+    Message,
+    OutputRead,
+    Ping,
+    Pong,
+    ReadOutput,
+    Recall,
+    Recalled,
+    Refused,
+    Report,
+    RunJobs,
+    Service,
+    SpawnWorker,
+    Stale,
+    Story,
+    SupervisorReady,
+    SupervisorSetup,
+    WorkerGone,
+    WorkerHello,
+)
 
-
-class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Base of all messages. `frames`: how many payload frames it may carry."""
-
-    frames: ClassVar[tuple[int, ...]] = (0,)
-
-
-class Story(Struct, frozen=True, array_like=True):
-    """Why a worker is gone, in facts (P4). `peak_bytes`: largest resident memory; `output`: its last lines."""
-
-    worker: Number
-    host: Name
-    pid: Number
-    ending: Name
-    """For example ``signal 9 (SIGKILL)`` or ``exit code 3``."""
-    seconds: Seconds
-    """How long the job had been running (0 if none ran)."""
-    peak_bytes: Number
-    output: Text
+__all__ = [
+    "FROM_CLIENT",
+    "FROM_SUPERVISOR",
+    "FROM_WORKER",
+    "TO_CLIENT",
+    "TO_SUPERVISOR",
+    "TO_WORKER",
+    "AddEngine",
+    "AddJobs",
+    "Answer",
+    "Cancel",
+    "Cancelled",
+    "Die",
+    "EndJob",
+    "EngineInfo",
+    "Expect",
+    "Function",
+    "Hello",
+    "KillWorker",
+    "Leave",
+    "Limit",
+    "LookOutput",
+    "Lost",
+    "Message",
+    "OpenBatch",
+    "Outcomes",
+    "OutputRead",
+    "Pause",
+    "Ping",
+    "Pong",
+    "PoolChanged",
+    "ReadOutput",
+    "Recall",
+    "Recalled",
+    "Refresh",
+    "Refused",
+    "RemoveEngine",
+    "Report",
+    "Resume",
+    "Retry",
+    "RunJobs",
+    "ScaleEngine",
+    "Service",
+    "SkipJobs",
+    "SpawnWorker",
+    "Stale",
+    "Story",
+    "SupervisorReady",
+    "SupervisorSetup",
+    "View",
+    "Watch",
+    "Welcome",
+    "WorkerGone",
+    "WorkerHello",
+    "WorkerInfo",
+]
 
 
 class WorkerInfo(Struct, frozen=True, array_like=True):
@@ -70,29 +132,24 @@ class Hello(Message, frozen=True, tag="hello"):
 
 
 class OpenBatch(Message, frozen=True, tag="open"):
-    """Open a batch; its number is the client's to choose and new."""
+    """Open a batch; its number is the client's to choose and new. See `Session.scatter` for what it is told.
+
+    `plain`: its jobs call services; `function` and `bare` describe it to clients that come later; `timeout` and
+    `memory`: seconds and bytes that a job may take (0: no limit); `once`: no job of it is ever tried a second time
+    after a loss; `priority`: batches of a higher one go first.
+    """
 
     batch: Number
     name: Name
     retries: Number
     limit: Count | None
-
-
-class Function(Message, frozen=True, tag="function"):
-    """A function, pickled, under its id. Also child -> worker."""
-
-    frames: ClassVar[tuple[int, ...]] = (1,)
-    function: Name
-
-
-class Service(Message, frozen=True, tag="service"):
-    """A function registered at the workers, under its id here. Also child -> worker.
-
-    Its jobs and outcomes are plain data (`wire.data`), never pickles.
-    """
-
-    function: Name
-    service: Name
+    plain: bool = False
+    function: Name = ""
+    bare: bool = False
+    timeout: Seconds = 0.0
+    memory: Number = 0
+    once: bool = False
+    priority: int = 0
 
 
 class AddJobs(Message, frozen=True, tag="add"):
@@ -162,6 +219,14 @@ class Watch(Message, frozen=True, tag="watch"):
     on: bool
 
 
+class LookOutput(Message, frozen=True, tag="output"):
+    """Ask for the end of what a running job has printed so far; answered with `Answer`."""
+
+    ask: Number
+    batch: Number
+    job: Number
+
+
 class Refresh(Message, frozen=True, tag="refresh"):
     """Replace idle workers (and busy ones when they are done); answered with `Answer`."""
 
@@ -207,12 +272,6 @@ class Welcome(Message, frozen=True, tag="welcome"):
     python: Name
 
 
-class Refused(Message, frozen=True, tag="refused"):
-    """The child does not take this peer, or this message; one sentence says why. Also child -> worker."""
-
-    reason: Text
-
-
 class PoolChanged(Message, frozen=True, tag="pool"):
     """The engines and the workers there are now."""
 
@@ -239,12 +298,13 @@ class Outcomes(Message, frozen=True, tag="outcomes"):
 
 
 class Lost(Message, frozen=True, tag="lost"):
-    """Jobs that took their workers with them, or that no worker is left for."""
+    """Jobs that took their workers with them, or that no worker is left for; `failed`: that overstepped a limit."""
 
     batch: Number
     runs: Runs
     story: Story
     attempts: Number
+    failed: bool = False
 
 
 class Cancelled(Message, frozen=True, tag="cancelled"):
@@ -269,138 +329,6 @@ class View(Message, frozen=True, tag="view"):
     batch: Number
 
 
-# --- child -> worker -----------------------------------------------------------------------------------------
-
-
-class RunJobs(Message, frozen=True, tag="run"):
-    """A lease: run jobs ``[first, stop)`` of a segment whose first job is `offset`.
-
-    One payload frame brings the segment if the worker does not hold it; `drop`: segments to forget.
-    """
-
-    frames: ClassVar[tuple[int, ...]] = (0, 1)
-    lease: Number
-    function: Name
-    segment: Number
-    offset: Number
-    first: Number
-    stop: Number
-    drop: tuple[Number, ...]
-
-
-class Leave(Message, frozen=True, tag="leave"):
-    """Exit now: sent to an idle worker."""
-
-
-# --- worker -> child -----------------------------------------------------------------------------------------
-
-
-class WorkerHello(Message, frozen=True, tag="join"):
-    """First message of a worker."""
-
-    protocol: int
-    worker: Number
-    pid: Number
-
-
-class Report(Message, frozen=True, tag="report"):
-    """Outcomes of jobs ``[first, stop)`` of a lease, in one payload frame (none where there are no jobs).
-
-    `errors`: the first few of those that failed, in words, for the view; `ended`: the lease is over.
-    """
-
-    frames: ClassVar[tuple[int, ...]] = (0, 1)
-    lease: Number
-    first: Number
-    stop: Number
-    failed: tuple[Number, ...]
-    errors: tuple[Brief, ...]
-    seconds: Seconds
-    ended: bool
-
-
-# --- child <-> supervisor ------------------------------------------------------------------------------------
-
-
-class SupervisorSetup(Message, frozen=True, tag="setup"):
-    """First message to a supervisor: where its workers call, and what they run in.
-
-    `services`: name and ``module:function`` of each service; `plain`: workers run services only, and unpickle nothing.
-    """
-
-    address: Name
-    folder: Name
-    cwd: Text
-    path: tuple[Text, ...]
-    services: tuple[tuple[Name, Name], ...] = ()
-    plain: bool = False
-
-    def at(self, address: str, *, folder: str | None = None, plain: bool | None = None) -> SupervisorSetup:
-        """Return the same with another address, and perhaps another folder, or for services only."""
-        return SupervisorSetup(
-            address,
-            self.folder if folder is None else folder,
-            self.cwd,
-            self.path,
-            self.services,
-            self.plain if plain is None else plain,
-        )
-
-
-class SpawnWorker(Message, frozen=True, tag="spawn"):
-    """Start a worker under this number."""
-
-    worker: Number
-
-
-class KillWorker(Message, frozen=True, tag="kill"):
-    """Kill a worker and what it started."""
-
-    worker: Number
-
-
-class Recall(Message, frozen=True, tag="recall"):
-    """Recall what has not started of a lease, from `first` on; answered with `Recalled`."""
-
-    worker: Number
-    lease: Number
-    first: Number
-    stop: Number
-
-
-class EndJob(Message, frozen=True, tag="end"):
-    """End the running job if it is one of these."""
-
-    worker: Number
-    lease: Number
-    first: Number
-    stop: Number
-
-
-class SupervisorReady(Message, frozen=True, tag="ready"):
-    """The supervisor is up."""
-
-    pid: Number
-    host: Name
-
-
-class Recalled(Message, frozen=True, tag="recalled"):
-    """The worker will not run jobs of this lease from `start` on."""
-
-    worker: Number
-    lease: Number
-    start: Number
-
-
-class WorkerGone(Message, frozen=True, tag="gone"):
-    """A worker has exited; `lease` and `job` are those on its page (None: it ran none)."""
-
-    worker: Number
-    lease: Number | None
-    job: Number | None
-    story: Story
-
-
 FROM_CLIENT = (
     Hello
     | OpenBatch
@@ -415,6 +343,7 @@ FROM_CLIENT = (
     | Limit
     | Expect
     | Watch
+    | LookOutput
     | Refresh
     | AddEngine
     | RemoveEngine
@@ -422,7 +351,7 @@ FROM_CLIENT = (
     | Die
 )
 TO_CLIENT = Welcome | Refused | PoolChanged | Outcomes | Lost | Cancelled | View | Answer
-FROM_WORKER = WorkerHello | Report
+FROM_WORKER = WorkerHello | Report | Stale
 TO_WORKER = Function | Service | RunJobs | Leave | Refused
-TO_SUPERVISOR = SupervisorSetup | SpawnWorker | KillWorker | Recall | EndJob
-FROM_SUPERVISOR = SupervisorReady | Recalled | WorkerGone
+TO_SUPERVISOR = SupervisorSetup | SpawnWorker | KillWorker | Recall | EndJob | ReadOutput | Ping
+FROM_SUPERVISOR = SupervisorReady | Recalled | WorkerGone | OutputRead | Pong

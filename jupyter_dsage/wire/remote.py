@@ -135,12 +135,23 @@ FROM_CALLER = (
     | m.Leave
     | m.Recall
     | m.EndJob
+    | m.ReadOutput
     | WantSlots
     | Part
 )
 FROM_CLIENT = FROM_CALLER | m.Function
 FROM_SERVER = (
-    Admitted | m.Refused | Beat | Granted | m.SupervisorReady | m.Recalled | m.WorkerGone | m.WorkerHello | m.Report
+    Admitted
+    | m.Refused
+    | Beat
+    | Granted
+    | m.SupervisorReady
+    | m.Recalled
+    | m.WorkerGone
+    | m.OutputRead
+    | m.WorkerHello
+    | m.Report
+    | m.Stale
 )
 
 FROM_ROLE = {"client": codec.Decoder[Message](FROM_CLIENT), "caller": codec.Decoder[Message](FROM_CALLER)}

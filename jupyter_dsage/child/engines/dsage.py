@@ -250,7 +250,7 @@ class DsageEngine:
 
     def _lost_workers(self, why: str) -> list[Event | Reported]:
         gone, self._workers = self._workers, {}
-        return [e.WorkerLost(worker, None, None, self._story(worker, why)) for worker in gone]
+        return [e.WorkerLost(worker, None, None, self._story(worker, why), known=False) for worker in gone]
 
     def _story(self, worker: int, why: str) -> m.Story:
         return m.Story(worker, self.host, 0, why, 0.0, 0, "")

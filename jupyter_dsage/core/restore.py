@@ -1,0 +1,66 @@
+"""What a child that was started anew learns from its journal, and what could not be written into it.
+
+Called by `Scheduler.handle`. The requests of clients are replayed as they came; between them stand, in the same order,
+the ends that were told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jupyter_dsage.core import commands as c
+from jupyter_dsage.core import ends
+from jupyter_dsage.core import events as e
+from jupyter_dsage.core.ranges import Ranges
+from jupyter_dsage.core.states import ENDED, State
+
+if TYPE_CHECKING:
+    from jupyter_dsage.core.batch import Batch
+    from jupyter_dsage.core.scheduler import Scheduler
+
+Fact = e.EndsRestored | e.LeasesRestored | e.EndsUnstored
+
+
+def handle(s: Scheduler, event: Fact) -> None:
+    """Carry one fact of the journal into the state."""
+    batch = s.batches[event.batch]
+    match event:
+        case e.EndsRestored():
+            _restore(s, batch, event)
+        case e.LeasesRestored():
+            runs = tuple(run for first, stop in event.runs for run in batch.jobs[State.QUEUED].overlap(first, stop))
+            if runs:
+                ends.lost(s, batch, runs, State.QUEUED, event.story, 1)
+        case e.EndsUnstored():
+            _unstore(s, batch, event)
+
+
+def _restore(s: Scheduler, batch: Batch, event: e.EndsRestored) -> None:
+    raised = Ranges.of(event.failed)
+    for first, stop in event.runs:
+        for a, b in raised.overlap(first, stop):
+            for run in batch.jobs[State.QUEUED].overlap(a, b):
+                batch.jobs.move(*run, State.QUEUED, State.FAILED)
+        for a, b in batch.jobs[State.QUEUED].overlap(first, stop):
+            state = State(event.state)
+            batch.jobs.move(a, b, State.QUEUED, state)
+            if state in (State.FINISHED, State.CANCELLED):
+                ends.close(s, batch, a, b)
+
+
+def _unstore(s: Scheduler, batch: Batch, event: e.EndsUnstored) -> None:
+    """Take back the ends of jobs: they are lost, and their payload stays for a retry."""
+    for first, stop in event.runs:
+        for state in ENDED - {State.LOST, State.CANCELLED}:
+            for a, b in batch.jobs[state].overlap(first, stop):
+                batch.jobs.move(a, b, state, State.LOST)
+                if state is State.FINISHED:
+                    _reopen(s, batch, a, b)
+    s.order(c.TellLost(batch.number, event.runs, event.story, 1))
+
+
+def _reopen(s: Scheduler, batch: Batch, first: int, stop: int) -> None:
+    for segment, (a, b) in batch.segments_over(first, stop):
+        segment.open += b - a
+        if segment.function:
+            s.order(c.KeepSegment(segment.number))
