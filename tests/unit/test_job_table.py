@@ -63,7 +63,7 @@ def test_a_move_of_jobs_in_two_states_moves_none():
 def test_a_value_is_final_and_a_cancel_too():
     out = {move for move in MOVES if move[0] in {State.FINISHED, State.CANCELLED}}
     assert out == {(State.FINISHED, State.LOST)}  # a value that could not be stored was told to nobody
-    assert not any({source, target} <= ENDED for source, target in MOVES)
+    assert {move for move in MOVES if set(move) <= ENDED} == {*out, (State.FAILED, State.LOST)}
 
 
 def test_segments_follow_each_other_and_unknown_jobs_are_key_errors():
