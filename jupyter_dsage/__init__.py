@@ -16,11 +16,13 @@ from jupyter_dsage.errors import (
     DsageError,
     EngineError,
     JobExitedError,
+    JournalError,
     NotDataError,
     RemoteError,
     ServerKeyError,
     SessionLost,
     StartError,
+    StorageFull,
     UnknownServiceError,
     UnpicklableError,
     UsageError,
@@ -30,7 +32,8 @@ from jupyter_dsage.errors import (
 if TYPE_CHECKING:
     from jupyter_dsage.client.batch import Batch
     from jupyter_dsage.client.job import Job
-    from jupyter_dsage.client.session import Session, spawn
+    from jupyter_dsage.client.opening import SessionInfo, attach, sessions, spawn
+    from jupyter_dsage.client.session import Session
     from jupyter_dsage.services import TimeSeries
 
 __version__ = "0.1.0"
@@ -41,17 +44,22 @@ __all__ = [
     "EngineError",
     "Job",
     "JobExitedError",
+    "JournalError",
     "NotDataError",
     "RemoteError",
     "ServerKeyError",
     "Session",
+    "SessionInfo",
     "SessionLost",
     "StartError",
+    "StorageFull",
     "TimeSeries",
     "UnknownServiceError",
     "UnpicklableError",
     "UsageError",
     "WorkerLost",
+    "attach",
+    "sessions",
     "spawn",
 ]
 
@@ -60,7 +68,10 @@ _LAZY = {
     "Job": "jupyter_dsage.client.job",
     "Session": "jupyter_dsage.client.session",
     "TimeSeries": "jupyter_dsage.services",
-    "spawn": "jupyter_dsage.client.session",
+    "SessionInfo": "jupyter_dsage.client.opening",
+    "attach": "jupyter_dsage.client.opening",
+    "sessions": "jupyter_dsage.client.opening",
+    "spawn": "jupyter_dsage.client.opening",
 }
 
 

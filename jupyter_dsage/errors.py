@@ -53,6 +53,14 @@ class NotDataError(DsageError, TypeError):
     """Something for a service is no plain data; the message names it by its path. Convert it first."""
 
 
+class JournalError(DsageError, RuntimeError):
+    """A session's journal cannot be used; the message names its folder. Attach to the session, or spawn another."""
+
+
+class StorageFull(DsageError, OSError):  # noqa: N818  (the name in the contract)
+    """A job's arguments or outcome could not be stored; the message names the folder. Make room, then `retry`."""
+
+
 class PayloadTooLargeError(DsageError, ValueError):
     """A payload exceeds what one message may hold. Pass a file's name, or split it."""
 

@@ -77,8 +77,41 @@ DIE_SECONDS = 5.0
 """P8: after `die` everything local is gone within this time; what is not is killed."""
 OBITUARY_SECONDS = 0.02
 """A dead worker's last messages are read for this long before its death is acted on."""
-OWNER_CHECK_SECONDS = 1.0
-"""How often the child looks whether the process that owns it still lives."""
+
+# --- the journal (store/, child/recorder.py) ---------------------------------------------------------------
+LARGE_PAYLOAD_BYTES = 1_000_000
+"""A payload above this goes to a file of its own, written by a thread: SQLite takes 1 ms for so much."""
+UNSENT_PAYLOAD_BYTES = 65_536
+"""A payload above this is not sent to clients, which read it in the journal when somebody looks: one copy less."""
+CHECKPOINT_BYTES = 16_000_000
+"""The write-ahead log is moved into the database when it has grown by this, in a thread: it waits for the disk."""
+BALLAST_BYTES = 1_000_000
+"""Let go when the disk is full, so that thousands of short rows can still say which outcomes were not stored."""
+JOURNAL_BEHIND_BYTES = 2_000_000_000
+"""`submit` slows down while a client has sent this much that is not in the journal yet (P10)."""
+OUTCOMES_KEPT_BYTES = 200_000_000
+"""Payloads of outcomes that a client keeps in memory until somebody looks; the rest stay on disk (P10)."""
+JOURNAL_DAYS = 30.0
+"""A journal that nobody has written to for so long is removed when a session starts."""
+JOURNALS_BYTES = 20_000_000_000
+"""All journals of sessions that do not live take this much together; the oldest go first."""
+SYNC_ROWS = 500
+"""Rows of the journal that are told to a new client at a time: about 10 ms of the child's loop."""
+
+# --- sessions (child/clients.py, client/session.py) --------------------------------------------------------
+IDLE_SECONDS = 600.0
+"""A child without work and without clients leaves after this time; its journal stays."""
+CLIENT_CHECK_SECONDS = 1.0
+"""How often the child looks whether its clients' processes live."""
+CHILD_CHECK_SECONDS = 1.0
+"""How often a client looks whether its child is stopped."""
+STOPPED_SECONDS = 10.0
+"""A process that has been stopped (SIGSTOP) for so long is taken for lost, and killed."""
+EXIT_IN_USE = 75
+"""Exit code of a child whose journal another one holds (EX_TEMPFAIL of sysexits.h)."""
+REVIVALS = 5
+"""Children of one session that may be killed within REVIVAL_SECONDS; then something is wrong with it."""
+REVIVAL_SECONDS = 60.0
 
 # --- wire --------------------------------------------------------------------------------------------------
 PROTOCOL = 3

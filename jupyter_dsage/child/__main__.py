@@ -11,8 +11,10 @@ import sys
 
 import msgspec
 
+from jupyter_dsage import settings
 from jupyter_dsage.child import engines
 from jupyter_dsage.child.loop import Child
+from jupyter_dsage.errors import JournalError
 from jupyter_dsage.net.zmq_transport import ZmqNetwork
 from jupyter_dsage.wire.setup import ChildSetup
 
@@ -22,7 +24,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(asctime)s dsage %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     setup = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildSetup)
-    child = Child(setup, ZmqNetwork(), sys.stdin, engines.make)
+    try:
+        child = Child(setup, ZmqNetwork(), sys.stdin, engines.make)
+    except JournalError as error:
+        logging.getLogger(__name__).error("%s", error)  # noqa: TRY400  (a sentence says it)
+        sys.exit(settings.EXIT_IN_USE)
     print("ready", flush=True)  # noqa: T201  (the client waits for this word)
     child.run()
 

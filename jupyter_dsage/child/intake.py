@@ -44,8 +44,6 @@ def from_client(message: m.Message, frames: list[Frame], scheduler: Scheduler, p
                 message.once,
                 message.priority,
             )
-        case m.Refresh():
-            return e.RefreshAsked()
     return _about_batch(message, frames, scheduler, payloads)
 
 

@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
 import shutil
-import sys
 import time
 from typing import TYPE_CHECKING
 
-import psutil
+import msgspec
 
 from jupyter_dsage import settings
-from jupyter_dsage.child import intake
+from jupyter_dsage.child import intake, telling
+from jupyter_dsage.child.clients import Clients, Idle
 from jupyter_dsage.child.engines.engine import Reported
 from jupyter_dsage.child.payloads import Payloads
 from jupyter_dsage.child.perform import Performer
+from jupyter_dsage.child.recorder import Entry, Recorder
+from jupyter_dsage.child.revival import Revival
 from jupyter_dsage.child.stories import tell, trouble
 from jupyter_dsage.child.view import Views
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.scheduler import Scheduler
-from jupyter_dsage.errors import DsageError, EngineError, PeerGoneError, ProtocolError
+from jupyter_dsage.core.states import State
+from jupyter_dsage.errors import DsageError, EngineError, ProtocolError, UsageError
+from jupyter_dsage.store.journal import Journal
+from jupyter_dsage.store.sessions import lives, took_over, write_connection
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire.setup import EngineSetup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from jupyter_dsage.child.engines.engine import Engine
     from jupyter_dsage.core.events import Event
     from jupyter_dsage.net.transport import FileLike, Network, Peer, Poller, Source
     from jupyter_dsage.wire.codec import Frame
-    from jupyter_dsage.wire.setup import ChildSetup, EngineSetup
+    from jupyter_dsage.wire.setup import ChildSetup
 
     MakeEngine = Callable[[EngineSetup, m.SupervisorSetup, Network, Poller], Engine]
 
 log = logging.getLogger(__name__)
+
+_END = object()
 
 
 class Child:
@@ -47,29 +54,50 @@ class Child:
         self._network = network
         self._lifeline = lifeline
         self._make_engine = make_engine
-        self._clients = network.listen(f"ipc://{setup.folder}/client.sock")
+        self._journal = Journal(setup.store) if setup.store else None
+        self._listener = network.listen(f"ipc://{setup.folder}/client.sock")
         self._poller = network.poller()
-        for source in (self._clients, lifeline):
+        for source in (self._listener, lifeline) if not setup.stay else (self._listener,):
             self._poller.watch(source)
+        self._clients = Clients(self._listener, setup.session, self._journal)
+        self._recorder = Recorder(self._journal, self._poller.wake)
         self._scheduler = Scheduler()
-        self._payloads = Payloads()
+        self._payloads = Payloads(self._journal.payload if self._journal else None)
         self._engines: dict[str, Engine] = {}
+        self._setups: dict[str, EngineSetup] = {}
+        """How each engine was set up, for a child that may come after this one."""
         self._removed: list[Engine] = []
         """Engines that were let go of, and may still be ending."""
         self._views = Views(self._scheduler, setup.session, self._engines)
         self._performer = Performer(
-            self._scheduler, self._payloads, self._engines, self._clients, self._views, self._close_engine
+            self._scheduler,
+            self._payloads,
+            self._engines,
+            self._clients,
+            self._recorder,
+            self._views,
+            self._close_engine,
+            self._handle,
         )
         self._notes: list[str] = []
         self._leaving = ""
-        self._next_owner_check = 0.0
-        self._owner = _process(setup.owner, setup.owner_started)
+        self._idle = Idle(settings.IDLE_SECONDS)
+        self._syncs: list[Iterator[None]] = []
+        """Clients that are being told of the past."""
+        self._opened: dict[int, m.OpenBatch] = {}
+        """Batches as their clients opened them."""
+        self._drawn: dict[int, str] = {}
+        """Batch -> that who drew its jobs is gone, in a sentence."""
+        self._revive()
+        write_connection(setup.folder)
+        if setup.store:
+            took_over(setup)
 
     def run(self) -> None:
-        """Serve until told to die, or until the owner is gone; leaves nothing behind."""
+        """Serve until told to die, or until nobody needs it; leaves nothing behind but its journal."""
         log.info("session %s: child %d started in %s", self._setup.session, os.getpid(), self._setup.folder)
         try:
-            for engine in self._setup.engines:
+            for engine in self._wanted_engines():
                 self._open_engine(engine)
             while not self._leaving:
                 self._step()
@@ -87,29 +115,59 @@ class Child:
                 if self._engines.get(engine.name) is engine:  # the news before may have been its last
                     self._hear(engine, news)
         self._tell_notes()
-        if self._clients in ready:
+        if self._listener in ready:
             self._read_clients()
-        self._read_lifeline(ready)
+        self._look_after_clients(ready)
         now = time.monotonic()
         deadline = self._scheduler.next_deadline()
         if deadline is not None and deadline <= now:
             self._handle(e.TimePassed())
+        self._syncs = [sync for sync in self._syncs if next(sync, _END) is not _END]
+        self._recorder.flush()
+        self._clients.acknowledge(self._recorder.take_stored())
         self._performer.settle()
         self._performer.send_views(now)
+
+    def _revive(self) -> None:
+        """Take up what an earlier child of this session left in the journal."""
+        if self._journal is None:
+            return
+        revival = Revival(self._journal, self._scheduler, self._payloads, self._handle)
+        rows = revival.replay()
+        self._opened.update(revival.opened)
+        for batch in self._opened:
+            self._views.opened(batch, time.monotonic())
+        for told in revival.errors:
+            self._views.restored(told)
+        self._performer.settle()
+        self._recorder.flush()
+        if rows:
+            log.info("session %s: revived from %d rows of its journal", self._setup.session, rows)
 
     def _tell_notes(self) -> None:
         """Tell the clients what is to be said of engines, when that has changed though no worker has."""
         notes = [engine.note for engine in self._engines.values()]
         if notes != self._notes:
             self._notes = notes
-            self._performer.tell_clients(self._performer.pool())
+            self._clients.tell(self._performer.pool())
 
     def _timeout(self) -> float:
-        times = [self._next_owner_check]
+        if self._syncs:
+            return 0.0
+        times = [self._clients.next_due()]
         dues = [engine.next_due() for engine in self._engines.values()]
-        dues += [self._scheduler.next_deadline(), self._views.next_due()]
+        dues += [self._scheduler.next_deadline(), self._views.next_due(), self._idle.next_due()]
         times += [due for due in dues if due is not None]
         return max(0.0, min(times) - time.monotonic())
+
+    def _wanted_engines(self) -> tuple[EngineSetup, ...]:
+        """Return the engines that the session has: those it was started with, or had when its last child ended."""
+        kept = self._journal.meta("engines") if self._journal else ""
+        return msgspec.json.decode(kept, type=tuple[EngineSetup, ...]) if kept else self._setup.engines
+
+    def _keep_engines(self) -> None:
+        if self._journal:
+            self._journal.set_meta("engines", msgspec.json.encode(tuple(self._setups.values())).decode())
 
     def _handle(self, event: Event) -> None:
         self._performer.perform(self._scheduler.handle(event, time.monotonic()))
@@ -121,6 +179,8 @@ class Child:
         host = m.SupervisorSetup("", self._setup.folder, self._setup.cwd, self._setup.path)
         engine = self._make_engine(setup, host, self._network, self._poller)
         self._engines[engine.name] = engine
+        self._setups[engine.name] = setup
+        self._keep_engines()
         log.info("engine %s: %d slots%s", engine.name, setup.slots, f" ({setup.note})" if setup.note else "")
         for event in engine.open():
             self._handle(event)
@@ -129,6 +189,8 @@ class Child:
         engine = self._engines.pop(name)
         engine.leave()
         self._removed.append(engine)
+        self._setups.pop(name, None)
+        self._keep_engines()
         log.info("engine %s: removed", name)
 
     def _hear(self, engine: Engine, news: Event | Reported) -> None:
@@ -167,47 +229,110 @@ class Child:
     # --- clients -------------------------------------------------------------------------------------------
 
     def _read_clients(self) -> None:
-        while not self._leaving and (got := self._clients.receive()) is not None:
+        while not self._leaving and (got := self._listener.receive()) is not None:
             peer, frames = got
             try:
-                self._from_client(peer, *codec.from_client(frames))
+                self._from_client(peer, *codec.from_client(frames), frames[0])
             except ProtocolError as error:
                 log.warning("a client's message was refused: %s", error)
-                self._answer(peer, m.Refused(str(error)))
+                self._clients.send(peer, m.Refused(str(error)))
 
-    def _from_client(self, peer: Peer, message: m.Message, frames: list[Frame]) -> None:
+    def _from_client(self, peer: Peer, message: m.Message, frames: list[Frame], header: Frame) -> None:
         if isinstance(message, m.Hello):
-            self._greet(peer, message)
+            self._clients.greet(peer, message)
             return
-        if peer not in self._performer.clients:
+        if peer not in self._clients:
             raise ProtocolError("The first message of a client is its hello.")
-        if isinstance(message, m.Die):
-            self._leaving = "die: the session ends, with its workers"
+        if isinstance(message, m.REQUESTS):
+            self._request(self._clients[peer].number, message, frames, header)
             return
-        if isinstance(message, (m.AddEngine, m.RemoveEngine, m.ScaleEngine)):
-            try:
-                answer = m.Answer(message.ask, self._about_engine(message))
-            except DsageError as error:
-                answer = m.Answer(message.ask, str(error), failed=True)
-            self._answer(peer, answer)
-            return
-        if isinstance(message, (m.Watch, m.Expect)):
-            intake.check_batch(message.batch, self._scheduler)
-            if isinstance(message, m.Watch):
+        match message:
+            case m.Sync():
+                self._sync(peer)
+            case m.Part():
+                self._part(peer)
+            case m.Die():
+                self._leaving = "die: the session ends, with its workers"
+            case m.Watch():
+                intake.check_batch(message.batch, self._scheduler)
                 self._views.watch(message, peer)
-            else:
+            case m.Expect():
+                intake.check_batch(message.batch, self._scheduler)
                 self._views.expect(message)
-            return
-        event = intake.from_client(message, frames, self._scheduler, self._payloads)
+            case _:
+                self._answer(peer, message)
+
+    def _request(self, client: int, message: m.Message, frames: list[Frame], header: Frame) -> None:
+        """Carry out what is to outlive this child, and write it down before what follows from it."""
+        entry = Entry(client, header, frames[0] if frames else None)
+        try:
+            event = intake.from_client(message, frames, self._scheduler, self._payloads)
+        except ProtocolError:
+            self._recorder.put(Entry(client, b""))  # counted, so that both sides count alike
+            raise
+        if isinstance(message, m.Function):
+            entry.name = message.function
+        elif isinstance(event, e.JobsAdded):
+            first = self._scheduler.batches[event.batch].jobs.total
+            run = (first, first + event.count)
+            self._payloads.on_disk(event.segment, self._recorder.next_row())
+            entry.instead = codec.encode(m.SkipJobs(event.batch, event.count))[0]
+            entry.unstored = lambda why: self._handle(
+                e.EndsUnstored(event.batch, (run,), self._performer.unstored(why))
+            )
+        self._recorder.put(entry)
         if event is not None:
             self._handle(event)
         if isinstance(message, m.OpenBatch):
             self._views.opened(message.batch, time.monotonic())
-        if isinstance(message, m.Refresh):
-            count = len(self._scheduler.pool.workers)
-            text = f"refresh: {count} workers are being replaced, busy ones when their jobs are done"
-            log.info("%s", text)
-            self._answer(peer, m.Answer(message.ask, text))
+            self._clients.owns(message.batch, client)
+            self._opened[message.batch] = message
+
+    def _answer(self, peer: Peer, message: m.Message) -> None:
+        """Do what a client asks for, and answer; raises ProtocolError if it is no question."""
+        if not isinstance(message, (m.Refresh, m.AddEngine, m.RemoveEngine, m.ScaleEngine, m.Adopt)):
+            raise ProtocolError(f"A {type(message).__name__} message does not belong here.")
+        try:
+            match message:
+                case m.Refresh():
+                    self._handle(e.RefreshAsked())
+                    count = len(self._scheduler.pool.workers)
+                    text = f"refresh: {count} workers are being replaced, busy ones when their jobs are done"
+                    log.info("%s", text)
+                case m.Adopt():
+                    text = self._adopt(self._clients[peer].number, message.batch)
+                case _:
+                    text = self._about_engine(message)
+        except DsageError as error:
+            answer = m.Answer(message.ask, str(error), failed=True)
+        else:
+            answer = m.Answer(message.ask, text)
+        self._clients.send(peer, answer)
+
+    def _adopt(self, client: int, batch: int) -> str:
+        intake.check_batch(batch, self._scheduler)
+        if not self._clients.may_add(batch, client):
+            raise UsageError("another notebook has this batch and adds to it: add there, or end that one first.")
+        self._clients.owns(batch, client)
+        return str(self._scheduler.batches[batch].jobs.total)
+
+    def _sync(self, peer: Peer) -> None:
+        """Tell a client what there is, and begin to tell it what has ended."""
+        client = self._clients[peer]
+        self._clients.send(peer, self._performer.pool())
+        for number, opened in self._opened.items():
+            batch = self._scheduler.batches[number]
+            mine = self._clients.may_add(number, client.number)
+            if mine and not client.look:
+                self._clients.owns(number, client.number)
+            now = msgspec.structs.replace(opened, limit=batch.limit)
+            note = self._drawn.get(number, "")
+            self._clients.send(peer, m.KnownBatch(now, batch.jobs.total, batch.paused, mine, note))
+        self._syncs.append(telling.past(self._scheduler, self._journal, lambda told: self._clients.send(peer, told)))
+
+    def _part(self, peer: Peer) -> None:
+        self._views.forget(peer)
+        self._clients.part(peer)
 
     def _about_engine(self, message: m.AddEngine | m.RemoveEngine | m.ScaleEngine) -> str:
         """Add, remove or scale an engine; return what was done, in one sentence."""
@@ -224,41 +349,46 @@ class Child:
             case m.ScaleEngine():
                 if not self._scheduler.pool.engines[name].can.scale:
                     raise EngineError(f"The engine {name!r} keeps its number of slots.")
+                self._setups[name] = msgspec.structs.replace(self._setups[name], slots=message.slots)
+                self._keep_engines()
                 for event in self._engines[name].scale(message.slots):
                     self._handle(event)
                 return f"The engine {name} is to run {message.slots} job{'' if message.slots == 1 else 's'} at once."
 
-    def _greet(self, peer: Peer, hello: m.Hello) -> None:
-        package = importlib.metadata.version("jupyter_dsage")
-        python = "{}.{}".format(*sys.version_info)
-        if (hello.package, hello.python) != (package, python):
-            raise ProtocolError(
-                f"The client runs jupyter_dsage {hello.package} on Python {hello.python}, the child {package} on "
-                f"{python}: use the same on both sides."
-            )
-        self._performer.clients.add(peer)
-        self._answer(peer, m.Welcome(self._setup.session, os.getpid(), package, python))
-        self._answer(peer, self._performer.pool())
-
-    def _answer(self, peer: Peer, message: m.Message) -> None:
-        try:
-            self._clients.send(peer, codec.encode(message))
-        except PeerGoneError:
-            self._performer.clients.discard(peer)
-
     # --- the end -------------------------------------------------------------------------------------------
 
-    def _read_lifeline(self, ready: list[Source]) -> None:
-        """Leave when the process that started this one is gone: by end-of-file, or by a look at the process.
+    def _look_after_clients(self, ready: list[Source]) -> None:
+        """Let go of clients that are gone, and leave when nobody needs this child any more.
 
-        A fork of the owner keeps the pipe open beyond the owner's end; hence the look.
+        The owner's end shows by end-of-file, or, since a fork of the owner may keep the pipe open, by a look at it.
         """
-        if self._lifeline in ready:
+        now = time.monotonic()
+        looking = now >= self._clients.next_due()
+        for peer in self._clients.check(now):
+            self._part(peer)
+        if looking:
+            self._note_undrawn()
+        if self._setup.stay:
+            busy = self._clients.staying or self._working() or not self._recorder.idle
+            if self._idle.over(busy=busy, now=now):
+                self._leaving = f"it had neither work nor a client for {settings.IDLE_SECONDS:.0f} s"
+        elif self._lifeline in ready or (looking and not lives(self._setup.owner, self._setup.owner_started)):
             self._leaving = "the process that started this session has ended"
-        elif time.monotonic() >= self._next_owner_check:
-            self._next_owner_check = time.monotonic() + settings.OWNER_CHECK_SECONDS
-            if self._owner is None or not self._owner.is_running():
-                self._leaving = "the process that started this session has ended"
+
+    def _working(self) -> bool:
+        """Tell whether jobs run, or wait and may run."""
+        return any(b.jobs.count(State.RUNNING) or b.hungry() for b in self._scheduler.batches.values())
+
+    def _note_undrawn(self) -> None:
+        """End the batches whose jobs were being drawn by a client that is gone at the jobs drawn so far."""
+        for number, batch in self._scheduler.batches.items():
+            if number in self._drawn or self._clients.has_owner(number):
+                continue
+            expected = self._views.drawn(number, batch.jobs.total)
+            missing = expected - batch.jobs.total
+            self._drawn[number] = ""
+            if missing > 0:
+                self._drawn[number] = f"{missing:,} of {expected:,} jobs had not been drawn when its kernel ended"
 
     def _clean_up(self) -> None:
         log.info("%s", self._leaving or "leaving")
@@ -267,18 +397,11 @@ class Child:
         deadline = time.monotonic() + settings.DIE_SECONDS - 0.5
         for engine in (*self._engines.values(), *self._removed):
             engine.wait_gone(max(0.0, deadline - time.monotonic()))
-        self._poller.unwatch(self._clients)
-        self._clients.close()
+        self._recorder.close()
+        self._clients.tell(m.Leaving(self._leaving or "a defect in jupyter_dsage ended it"))
+        self._poller.unwatch(self._listener)
+        self._listener.close()
         self._poller.close()
         self._network.close()
         shutil.rmtree(self._setup.folder, ignore_errors=True)
         log.info("session %s: gone", self._setup.session)
-
-
-def _process(pid: int, started: float) -> psutil.Process | None:
-    """Return the process with this pid and start time (seconds since the epoch), or None if it is gone."""
-    try:
-        process = psutil.Process(pid)
-    except psutil.NoSuchProcess:
-        return None
-    return process if abs(process.create_time() - started) < 1 else None

@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jupyter_dsage.wire import messages as m
     from jupyter_dsage.wire.codec import Frame
 
 
 class Payloads:
-    """Functions by id (for the session's life) and segments by number (until none of their jobs can run)."""
+    """Functions by id (for the session's life) and segments by number (until none of their jobs can run).
 
-    def __init__(self) -> None:
+    `read`: returns the payload of a row of the journal, for segments that an earlier child took in.
+    """
+
+    def __init__(self, read: Callable[[int], Frame] | None = None) -> None:
+        self._read = read
         self._functions: dict[str, tuple[m.Function | m.Service, list[Frame]]] = {}
         self._segments: dict[int, Frame] = {}
+        self._rows: dict[int, int] = {}
+        """Segment -> its row in the journal."""
         self._next_segment = 1
 
     def learn(self, message: m.Function | m.Service, frames: list[Frame]) -> None:
@@ -40,10 +48,19 @@ class Payloads:
         self._segments[number] = frame
         return number
 
+    def on_disk(self, number: int, row: int, *, only: bool = False) -> None:
+        """Note where a segment stands in the journal; `only`: it is not kept in memory."""
+        self._rows[number] = row
+        if only:
+            del self._segments[number]
+
     def segment(self, number: int) -> Frame:
         """Return a segment's bytes."""
+        if number not in self._segments and self._read is not None:
+            return self._read(self._rows[number])
         return self._segments[number]
 
-    def drop(self, number: int) -> None:
-        """Forget a segment."""
-        del self._segments[number]
+    def drop(self, number: int) -> int:
+        """Forget a segment; return its row in the journal, 0 if it has none."""
+        self._segments.pop(number, None)
+        return self._rows.pop(number, 0)

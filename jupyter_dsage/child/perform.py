@@ -6,8 +6,11 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from jupyter_dsage.child.stories import tale, tell, trouble
+from jupyter_dsage import settings
+from jupyter_dsage.child.recorder import Entry
+from jupyter_dsage.child.stories import tale, tell, trouble, unstored
 from jupyter_dsage.core import commands as c
+from jupyter_dsage.core import events as e
 from jupyter_dsage.errors import PeerGoneError
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
@@ -15,12 +18,14 @@ from jupyter_dsage.wire import messages as m
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from jupyter_dsage.child.clients import Clients
     from jupyter_dsage.child.engines.engine import Engine
     from jupyter_dsage.child.payloads import Payloads
+    from jupyter_dsage.child.recorder import Recorder
     from jupyter_dsage.child.view import Views
     from jupyter_dsage.core.commands import Command
+    from jupyter_dsage.core.events import Event
     from jupyter_dsage.core.scheduler import Scheduler
-    from jupyter_dsage.net.transport import Listener, Peer
     from jupyter_dsage.wire.codec import Frame
 
     EngineCommand = c.StartWorker | c.StopWorker | c.KillWorker | c.RecallLease | c.EndJob | c.ReopenEngine
@@ -36,18 +41,21 @@ class Performer:
         scheduler: Scheduler,
         payloads: Payloads,
         engines: dict[str, Engine],
-        to_clients: Listener,
+        clients: Clients,
+        recorder: Recorder,
         views: Views,
         close: Callable[[str], None],
+        handle: Callable[[Event], None],
     ) -> None:
         self._scheduler = scheduler
         self._payloads = payloads
         self._engines = engines
-        self._to_clients = to_clients
+        self._clients = clients
+        self._recorder = recorder
         self._views = views
+        self._handle = handle
         self._close = close
         """Lets go of an engine that was removed."""
-        self.clients: set[Peer] = set()
         self._drops: dict[int, None] = {}
         """Segments that can go once it is settled that their jobs have ended."""
         self.report: tuple[int, m.Report, list[Frame]] | None = None
@@ -64,18 +72,19 @@ class Performer:
     def _one(self, command: Command) -> None:
         match command:
             case c.SendLease():
-                self._views.leased(command.worker, time.monotonic())
-                self._engines[self._scheduler.pool.workers[command.worker].engine].grant(command, self._payloads)
+                if command.once:
+                    leased = codec.encode(m.Leased(command.batch, command.first, command.stop))[0]
+                    self._recorder.put(Entry(0, leased, done=lambda: self._grant(command)))
+                else:
+                    self._grant(command)
             case c.TellOutcomes():
                 self._tell_outcomes(command)
             case c.TellLost():
-                story = tale(command.story)
-                self._views.failed(command.batch, command.runs, tell(story))
-                self.tell_clients(m.Lost(command.batch, command.runs, story, command.attempts, command.failed))
+                self._tell_lost(command)
             case c.TellCancelled():
-                self.tell_clients(m.Cancelled(command.batch, command.runs))
+                self._clients.tell(m.Cancelled(command.batch, command.runs))
             case c.TellPool():
-                self.tell_clients(self.pool())
+                self._clients.tell(self.pool())
             case c.DropSegment():
                 self._drops[command.segment] = None
             case c.KeepSegment():
@@ -88,10 +97,22 @@ class Performer:
     def settle(self) -> None:
         """Let go of what is not needed any more, now that what was ordered is done."""
         for segment in self._drops:
-            self._payloads.drop(segment)
+            row = self._payloads.drop(segment)
+            if row:
+                self._recorder.forget(row)
             for engine in self._engines.values():
                 engine.forget(segment)
         self._drops.clear()
+
+    def _grant(self, lease: c.SendLease) -> None:
+        worker = self._scheduler.pool.workers.get(lease.worker)
+        if worker is None:
+            return  # lost while its lease was being written down; its jobs were lost with it
+        self._views.leased(lease.worker, time.monotonic())
+        try:
+            self._engines[worker.engine].grant(lease, self._payloads)
+        except PeerGoneError as error:
+            log.info("a lease was not sent: %s", error)
 
     def _have_engine(self, command: EngineCommand) -> None:
         engine = self._engines[command.engine]
@@ -113,29 +134,42 @@ class Performer:
         if self.report is None:
             raise RuntimeError("outcomes are told only while a worker's report is handled")
         worker, report, frames = self.report
-        seconds = self._scheduler.batches[order.batch].seconds or 0.0
+        row = self._recorder.next_row()
         outcomes = m.Outcomes(
-            order.batch, report.first, report.stop, order.runs, order.failed, seconds, worker, order.attempts
+            order.batch,
+            report.first,
+            report.stop,
+            order.runs,
+            order.failed,
+            self._scheduler.batches[order.batch].seconds or 0.0,
+            worker,
+            order.attempts,
+            report.errors,
+            row,
         )
-        self.tell_clients(outcomes, *frames)
+        entry = Entry(0, codec.encode(outcomes, *frames)[0], frames[0] if frames else None)
+        sent = [] if row and entry.size > settings.UNSENT_PAYLOAD_BYTES else frames
+        entry.done = lambda: self._clients.tell(outcomes, *sent)
+        entry.unstored = lambda why: self._handle(e.EndsUnstored(order.batch, order.runs, self.unstored(why)))
+        self._recorder.put(entry)
 
-    def tell_clients(self, message: m.Message, *frames: Frame) -> None:
-        """Send a message to every client; one that is gone is forgotten."""
-        data = codec.encode(message, *frames)
-        for peer in list(self.clients):
-            try:
-                self._to_clients.send(peer, data)
-            except PeerGoneError:
-                self.clients.discard(peer)
+    def _tell_lost(self, order: c.TellLost) -> None:
+        story = tale(order.story)
+        self._views.failed(order.batch, order.runs, tell(story))
+        row = self._recorder.next_row()
+        lost = m.Lost(order.batch, order.runs, story, order.attempts, order.failed, row)
+        self._recorder.put(Entry(0, codec.encode(lost)[0], done=lambda: self._clients.tell(lost)))
+
+    def unstored(self, why: str) -> m.Story:
+        """Return the story of jobs whose outcome, or arguments, could not be stored."""
+        return unstored(str(self._recorder.journal and self._recorder.journal.folder), why)
 
     def send_views(self, now: float) -> None:
         """Send the views that are due."""
         for peers, batch, data in self._views.due(now):
-            message = codec.encode(m.View(batch), data)
             for peer in peers:
-                try:
-                    self._to_clients.send(peer, message)
-                except PeerGoneError:
+                self._clients.send(peer, m.View(batch), data)
+                if peer not in self._clients:
                     self._views.forget(peer)
 
     def pool(self) -> m.PoolChanged:

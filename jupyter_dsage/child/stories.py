@@ -23,6 +23,12 @@ def tale(story: object) -> m.Story:
     raise TypeError(f"{story!r} is no story")
 
 
+def unstored(folder: str, why: str) -> m.Story:
+    """Return the story of jobs whose outcome or arguments could not be stored."""
+    ending = f"a full disk: {folder} cannot take what belongs to it ({why})"
+    return m.Story(0, os.uname().nodename, 0, ending, 0.0, 0, folder, "storage")
+
+
 def trouble(failure: object) -> str:
     """Return in one sentence why an engine cannot start workers; empty while it can."""
     if not isinstance(failure, m.Story):

@@ -140,6 +140,21 @@ class Views:
                 if len(watched.errors) < settings.ERRORS_KEPT:
                     watched.errors[job] = brief.error("WorkerLost", text)
 
+    def restored(self, told: m.Outcomes | m.Lost) -> None:
+        """Note errors in words that an earlier child told."""
+        if isinstance(told, m.Lost):
+            self.failed(told.batch, told.runs, told.story.ending)
+            return
+        for job, text in zip(told.failed, told.errors, strict=False):
+            self._batches[told.batch].errors.setdefault(job, text)
+
+    def drawn(self, batch: int, total: int) -> int:
+        """Note that no more jobs than these will come, for who drew them is gone; return how many were expected."""
+        watched = self._batches[batch]
+        expected, watched.total, watched.drawing = watched.total, total, False
+        self._stamp += 1
+        return expected
+
     def changed(self) -> None:
         """Note that something happened that views may show."""
         self._stamp += 1

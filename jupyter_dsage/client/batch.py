@@ -11,8 +11,9 @@ from jupyter_dsage.client.feeder import Feeder, Source
 from jupyter_dsage.client.gathering import Gathering
 from jupyter_dsage.client.job import Job
 from jupyter_dsage.client.ledger import CANCELLED, Ledger
-from jupyter_dsage.client.record import Chunk, Ended
-from jupyter_dsage.errors import SessionLost, UsageError
+from jupyter_dsage.client.options import check_limit
+from jupyter_dsage.client.record import Ended
+from jupyter_dsage.errors import SessionLost
 from jupyter_dsage.wire import brief, data_calls, payload
 from jupyter_dsage.wire import messages as m
 
@@ -30,22 +31,26 @@ _RUNS_IN_A_MESSAGE = 100_000
 class Batch(Gathering, Sequence[Job]):
     """A sequence of `Job`, in the order in which the jobs were given. Made by `Session.scatter` and its kin."""
 
-    def __init__(self, session: Session, number: int, name: str, limit: int | None, *, plain: bool = False) -> None:
-        self.plain = plain
+    def __init__(self, session: Session, opened: m.OpenBatch) -> None:
+        self.plain = plain = opened.plain
         """Whether its jobs call services: they and their outcomes are plain data, never pickles."""
         self.packing = data_calls if plain else payload
         """How single jobs are packed."""
-        self.name = name
-        self.number = number
+        self.name = name = opened.name
+        self.number = opened.batch
         self.session = session
-        self.function: str | None = None
+        self.function = opened.function or None
         """The id of the batch's function; None where each job brings its own (`Session.submit`)."""
-        self.bare = False
+        self.bare = opened.bare
         """Whether its jobs are given as plain items, rather than as (args, kwargs) pairs."""
         self._settlers: list[Callable[[], None]] = []
         self._given: list[tuple[int, Source]] = []
         """(number of the first job, source) for what was given as a list, so that arguments can be shown."""
-        self._limit = limit
+        self._limit = opened.limit
+        self.mine = True
+        """Whether this client adds to it, rather than another one that lives."""
+        self.note = ""
+        """What people should know of it; empty if there is nothing."""
         self._ledger = Ledger(name, self._cancel_one, lambda: not session.on_io_thread())
         self._feeder = Feeder(self, name)
         self._edit = threading.RLock()
@@ -130,7 +135,29 @@ class Batch(Gathering, Sequence[Job]):
             self._ledger.grow(self._sent)
             return first
 
+    def found(self, known: m.KnownBatch) -> None:
+        """Take note of what there is already of a batch that another client opened."""
+        self._sent = known.total
+        self.mine, self.note = known.mine, known.note
+        self._ledger.grow(known.total)
+
+    def adopted(self, total: int) -> None:
+        """Take note that this client adds to it from now on, and how many jobs it has."""
+        with self._edit:
+            self._sent = total
+            self.mine = True
+            self._ledger.grow(total)
+
+    def resent(self) -> None:
+        """Tell a new child what the one before knew of this batch beside its jobs."""
+        if self.mine:
+            self._tell_expected()
+
     # feeder.Sink: called by the feeder's thread
+
+    def wait_for_room(self) -> None:
+        """See `feeder.Sink`."""
+        self.session.wait_for_room()
 
     def take(self, source: Source, count: int, data: bytes) -> None:
         """See `feeder.Sink`."""
@@ -184,10 +211,12 @@ class Batch(Gathering, Sequence[Job]):
 
     # --- endings in: called by the I/O thread --------------------------------------------------------------
 
-    def outcomes(self, message: m.Outcomes, data: bytes | memoryview) -> None:
-        """Take outcomes from the child."""
+    def outcomes(self, message: m.Outcomes, data: bytes | memoryview | None) -> None:
+        """Take outcomes from the child; without data they are looked up in the journal."""
         self._seconds = message.seconds
-        chunk = Chunk(message.first, data, message.worker, dict(message.attempts), plain=self.plain)
+        chunk = self.session.chunk(message, data, plain=self.plain)
+        if not self.mine:  # another client adds to it: its jobs show by their ends
+            self._ledger.grow(message.stop)
         self._ledger.end(message.runs, chunk, message.failed)
         self._feeder.poke()
 
@@ -298,17 +327,3 @@ class Batch(Gathering, Sequence[Job]):
     def limit(self, value: int | None) -> None:
         self._limit = check_limit(value)
         self.session.post(m.Limit(self.number, self._limit))
-
-
-def check_name(name: str | None) -> None:
-    """Raise UsageError for what cannot be a batch's name."""
-    whole = isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable()  # noqa: PLR2004
-    if name is not None and not whole:
-        raise UsageError(f"name={name!r} is no name for a batch: give 1 to 200 printable characters.")
-
-
-def check_limit(value: int | None) -> int | None:
-    """Return a valid limit; raises UsageError for anything else."""
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise UsageError(f"limit={value!r} is no limit: give a number of jobs of at least 1, or None for no limit.")
-    return value

@@ -15,10 +15,11 @@ import collections
 from typing import IO, TYPE_CHECKING, Any
 
 from jupyter_dsage import settings
-from jupyter_dsage.client.session import Session, spawn
+from jupyter_dsage.client.opening import spawn
 from jupyter_dsage.errors import UsageError
 
 if TYPE_CHECKING:
+    from jupyter_dsage.client.session import Session
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from jupyter_dsage.client.batch import Batch

@@ -100,6 +100,9 @@ class Sink(Protocol):
     def take(self, source: Source, count: int, data: bytes) -> None:
         """Send one segment, unless the source was dropped."""
 
+    def wait_for_room(self) -> None:
+        """Wait while too much was sent that is not in the journal yet."""
+
     def exhausted(self, source: Source) -> None:
         """Note that a source gave its last job, or raised."""
 
@@ -164,6 +167,7 @@ class Feeder:
             self._feed_one(source)
 
     def _feed_one(self, source: Source) -> None:
+        self._sink.wait_for_room()
         count, data = source.next(self._sink.next_number())
         # No lock of ours is held here: the sink takes its own, and may be calling `stop` under it.
         if count:

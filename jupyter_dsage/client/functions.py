@@ -22,17 +22,23 @@ _KEPT = 1000
 
 
 class Functions:
-    """Used by `Session`. `registered`: services that travel by value; `offered`: the services of its engines now."""
+    """Used by `Session`.
+
+    `registered`: services that travel by value; `offered`: the services of its engines now; `journaled`: returns the
+    payload of a function that another client sent, by its id.
+    """
 
     def __init__(
         self,
         post: Callable[..., None],
         registered: Mapping[str, Callable[..., Any]],
         offered: Callable[[str], set[str]],
+        journaled: Callable[[str], bytes | None],
     ) -> None:
         self._post = post
         self._registered = {key: payload.dump_function(function) for key, function in registered.items()}
         self._offered = offered
+        self._journaled = journaled
         self._lock = threading.RLock()
         self._sent: dict[str, bytes | None] = {}
         """Functions that were sent, by id, and their payloads (None: a service)."""
@@ -54,7 +60,7 @@ class Functions:
 
     def payload(self, function: str | None) -> bytes | None:
         """Return a function as it travels, by its id; None for a service that workers know by themselves."""
-        return self._sent.get(function or "")
+        return self._sent[function] if function in self._sent else self._journaled(function or "")
 
     def is_service(self, function: str) -> bool:
         """Tell whether an id is that of a service: its jobs and outcomes are plain data."""

@@ -47,6 +47,8 @@ class Ledger:
         self._on_cancel = on_cancel
         self._may_wait = may_wait
         self._jobs: dict[int, Job] = {}
+        self._reopened: dict[int, int] = {}
+        """Job that is retried -> the row of the journal that told its end before: that counts no more."""
         self._live: dict[int, Job] = {}
         """Materialised jobs that have not ended."""
 
@@ -131,9 +133,11 @@ class Ledger:
     def end(self, runs: Iterable[Run], holder: Holder, failed: Sequence[int] = ()) -> list[Run]:
         """Note that jobs ended; return the runs that had not ended before. `failed`: those of them that raised."""
         with self.changed:
+            if self._reopened and holder.row:
+                runs = self._news(runs, holder.row)
             new = [run for first, stop in runs for run in self.record.add(first, stop, holder)]
             if holder.state != "told":
-                marked = self.cancelled if holder is CANCELLED else self.lost
+                marked = {"cancelled": self.cancelled, "failed": self.failed}.get(holder.state, self.lost)
                 for first, stop in new:
                     marked.add(first, stop)
             elif failed:
@@ -148,6 +152,14 @@ class Ledger:
             job.settle(cancelled=holder is CANCELLED, raised=raised)
         self.tell()
         return new
+
+    def _news(self, runs: Iterable[Run], row: int) -> list[Run]:
+        """Leave out the jobs that were retried since this row was written."""
+        out = Ranges(runs)
+        for job, before in self._reopened.items():
+            if before >= row and job in out:
+                out.remove(job, job + 1)
+        return list(out)
 
     def _take_live(self, runs: list[Run]) -> list[Job]:
         if not self._live:
@@ -166,9 +178,11 @@ class Ledger:
             runs = list(ended) if only is None else ended.overlap(only, only + 1)
             for first, stop in runs:
                 for number in range(first, stop):
-                    old = self._jobs.pop(number, None)
+                    old, how = self._jobs.pop(number, None), self.record.find(number)
                     if old is not None:
-                        old.kept = self.record.find(number)
+                        old.kept = how
+                    if how is not None and how.row > 0:
+                        self._reopened[number] = how.row
                     self.record.forget(number)
                 self.failed.remove(first, stop)
                 self.lost.remove(first, stop)

@@ -1,62 +1,57 @@
-"""The client's I/O thread: sends what other threads post, hands what arrives to its session, notices the end.
+"""The client's I/O thread: sends what other threads post, hands what arrives to its session, notices a child's end.
 
-The only thread that touches the socket. It never runs user code but the callbacks of futures.
+The only thread that touches the socket. It never runs user code but the callbacks of futures. Where the session has a
+journal it goes on with the next child, and sends it again what the one before had not stored.
 """
 
 from __future__ import annotations
 
-import collections
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from jupyter_dsage import settings
+from jupyter_dsage.client.outbox import Deferred, Encoded, Outbox
 from jupyter_dsage.errors import ProtocolError
 from jupyter_dsage.wire import codec
+from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from jupyter_dsage.net.transport import FileLike, Network
+    from jupyter_dsage.client.child_process import Started
+    from jupyter_dsage.net.transport import Link
     from jupyter_dsage.wire.codec import Frame
-    from jupyter_dsage.wire.messages import Message
-
-    Post = tuple[Message, tuple[Frame, ...]]
-    Encoded = list[Frame]
 
 log = logging.getLogger("jupyter_dsage")
 
 
-class Deferred(Protocol):
-    """Messages that are made when their turn comes."""
-
-    def due(self) -> bool:
-        """Tell whether they should go now, though nothing else waits behind them."""
-
-    def __call__(self) -> Iterable[Post]:
-        """Make the messages."""
-
-
 class Receiver(Protocol):
-    """Who a link tells; both are called on its thread."""
+    """Who a link tells; all are called on its thread."""
 
-    def receive(self, message: Message, frames: list[Frame]) -> None:
+    def hello(self) -> m.Hello:
+        """Return the greeting for a child."""
+
+    def receive(self, message: m.Message, frames: list[Frame]) -> None:
         """Take a message from the child."""
 
+    def child_gone(self) -> Started | None:
+        """Take note that the child is gone; return the one that comes after it, or None."""
+
     def ended(self) -> None:
-        """Take note that the child is gone; nothing comes after this."""
+        """Take note that there is no child any more; nothing comes after this."""
 
 
 class ChildLink:
-    """The connection to one child. `life`: a descriptor that becomes readable when the child is gone."""
+    """The connection to a session's child, and to those that come after it."""
 
-    def __init__(self, network: Network, address: str, life: FileLike, receiver: Receiver) -> None:
-        self._network = network
-        self._link = network.connect(address)
-        self._life = life
+    def __init__(self, child: Started, receiver: Receiver) -> None:
+        self._child = child
+        self._network = child.network()
         self._receiver = receiver
-        self._poller = network.poller()
-        self._outbox: collections.deque[Encoded | Deferred] = collections.deque()
+        self._poller = self._network.poller()
+        self._outbox = Outbox()
+        self._ready = False
+        """Whether the child has welcomed this client: until then what is posted waits."""
         self._awake = threading.Lock()
         self._woken = False
         self._closing = False
@@ -64,12 +59,14 @@ class ChildLink:
         self._thread = threading.Thread(target=self._run, name="dsage-io", daemon=True)
         self._thread.start()
 
-    def post(self, message: Message, *frames: Frame) -> None:
-        """Have a message sent; from any thread, never blocks.
+    # --- from any thread -----------------------------------------------------------------------------------
+
+    def post(self, message: m.Message, *frames: Frame) -> None:
+        """Have a message sent; never blocks.
 
         Raises what `codec.encode` raises of a message that cannot be sent, here and not on the I/O thread.
         """
-        self._put(codec.encode(message, *frames))
+        self._put(self._outbox.encoded(message, *frames))
 
     def post_later(self, make: Deferred) -> None:
         """Have messages sent that are made on the I/O thread when their turn comes."""
@@ -77,13 +74,15 @@ class ChildLink:
 
     def is_last(self, make: Deferred) -> bool:
         """Tell whether this is what was posted last, and is not yet sent."""
-        try:
-            return self._outbox[-1] is make
-        except IndexError:
-            return False
+        return self._outbox.is_last(make)
+
+    def wait_for_room(self) -> None:
+        """Wait while too much is posted that is not in the journal yet; never on the I/O thread."""
+        if not self.on_thread():
+            self._outbox.wait_for_room()
 
     def _put(self, item: Encoded | Deferred) -> None:
-        self._outbox.append(item)
+        self._outbox.put(item)
         with self._awake:
             if self._woken or self._closing:
                 return
@@ -103,58 +102,83 @@ class ChildLink:
         if not self.on_thread():
             self._thread.join()
 
-    def _run(self) -> None:
-        self._poller.watch(self._link)
-        self._poller.watch(self._life)
-        try:
-            self._serve()
-        finally:
-            self._poller.unwatch(self._link)
-            self._poller.unwatch(self._life)
-            self._link.close()
-            with self._awake:
-                self._closing = True
-                self._poller.close()
-            self._network.close()
-            self._receiver.ended()
-            self._ended.set()
-
     def wait_ended(self, seconds: float) -> bool:
         """Wait until the child is gone; return whether it went in time."""
         return self.on_thread() or self._ended.wait(seconds)
 
-    def _serve(self) -> None:
-        rest: float | None = None
+    # --- the I/O thread ------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        child: Started | None = self._child
+        try:
+            while child is not None:
+                self._attend(child)
+                child = None if self._closing else self._receiver.child_gone()
+        finally:
+            with self._awake:
+                self._closing = True
+                self._poller.close()
+            self._network.close()
+            self._outbox.close()
+            self._receiver.ended()
+            self._ended.set()
+
+    def _attend(self, child: Started) -> None:
+        """Serve one child until it is gone, or this is closed."""
+        link = self._network.connect(child.address)
+        self._poller.watch(link)
+        self._poller.watch(child.life)
+        self._ready = False
+        try:
+            link.send(codec.encode(self._receiver.hello()))
+            self._serve(child, link)
+        finally:
+            self._poller.unwatch(link)
+            self._poller.unwatch(child.life)
+            link.close()
+
+    def _serve(self, child: Started, link: Link) -> None:
+        rest: float | None = settings.CHILD_CHECK_SECONDS
+        next_look = time.monotonic() + settings.CHILD_CHECK_SECONDS
         while True:
             ready = self._poller.wait(rest)
             with self._awake:
                 self._woken = False
-            rest = self._empty_outbox()
-            while (frames := self._link.receive()) is not None:
-                self._take(frames)
-            if self._closing or self._life in ready:
+            rest = self._empty_outbox(link)
+            while (frames := link.receive()) is not None:
+                self._take(frames, link)
+            if self._closing or child.life in ready:
                 return
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + settings.CHILD_CHECK_SECONDS
+                child.look_after()
 
-    def _empty_outbox(self) -> float | None:
-        """Send what is posted; return the seconds after which to look again, if something gathers."""
-        while self._outbox:
-            last = self._outbox[0]
-            if not isinstance(last, list) and len(self._outbox) == 1 and not self._closing and not last.due():
-                return settings.GATHER_SECONDS
-            self._send(self._outbox.popleft())
-        return None
+    def _empty_outbox(self, link: Link) -> float:
+        """Send what is posted; return the seconds after which to look again."""
+        if not self._ready:
+            return settings.CHILD_CHECK_SECONDS
+        for frames in self._outbox.due(closing=self._closing):
+            link.send(frames)
+        return settings.GATHER_SECONDS if self._outbox.gathers else settings.CHILD_CHECK_SECONDS
 
-    def _send(self, item: Encoded | Deferred) -> None:
-        if isinstance(item, list):
-            self._link.send(item)
-            return
-        for message, frames in item():
-            self._link.send(codec.encode(message, *frames))
-
-    def _take(self, frames: list[Frame]) -> None:
+    def _take(self, frames: list[Frame], link: Link) -> None:
         try:
             message, payload = codec.to_client(frames)
         except ProtocolError as error:
             log.error("A message of the child was dropped: %s", error)  # noqa: TRY400  (its trace tells nothing)
             return
+        if isinstance(message, m.Welcome):
+            self._welcomed(message, link)
+        elif isinstance(message, m.Stored):
+            self._outbox.stored(message.count)
+            return
         self._receiver.receive(message, payload)
+
+    def _welcomed(self, welcome: m.Welcome, link: Link) -> None:
+        self._outbox.keeping = bool(welcome.store)
+        self._outbox.stored(welcome.got)
+        for kept in self._outbox.again():
+            link.send(kept)
+        link.send(codec.encode(m.Sync()))
+        self._ready = True
+        self._empty_outbox(link)

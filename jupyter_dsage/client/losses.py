@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.client.record import Ended
-from jupyter_dsage.errors import WorkerLost
+from jupyter_dsage.errors import StorageFull, WorkerLost
 
 if TYPE_CHECKING:
     from jupyter_dsage.wire import messages as m
@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
 def lost_jobs(message: m.Lost, batch: str) -> Ended:
     """Return the ending of jobs that were lost."""
-    return Ended(lambda job: WorkerLost(_sentence(message, batch, job)), "lost")
+    return Ended(lambda job: _error(message, batch, job), "failed" if message.failed else "lost", message.row)
+
+
+def _error(message: m.Lost, batch: str, job: int) -> BaseException:
+    if message.story.cause == "storage":
+        text = f"Job {job} of batch {batch!r} is lost to {message.story.ending}. Make room there, then retry it."
+        return StorageFull(text)
+    return WorkerLost(_sentence(message, batch, job))
 
 
 def _sentence(message: m.Lost, batch: str, job: int) -> str:
@@ -22,6 +29,8 @@ def _sentence(message: m.Lost, batch: str, job: int) -> str:
         return f"Job {job} of batch {batch!r} could not run: {story.ending}."
     if not message.attempts:
         return f"Job {job} of batch {batch!r} could not run, since no worker is left: {_end(story)}."
+    if not story.worker:
+        return f"Job {job} of batch {batch!r} is lost by {story.ending}."
     times = "once" if message.attempts == 1 else f"{message.attempts} times"
     text = (
         f"Job {job} of batch {batch!r} took its worker with it {times}. The last one, worker {story.worker} "

@@ -19,6 +19,8 @@ from jupyter_dsage.wire import data_calls, payload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jupyter_dsage.client.shelf import Shelf
+
 Ending = tuple[Any, BaseException | None]
 """A job's value, and its exception (None: the value counts)."""
 
@@ -27,7 +29,9 @@ class Holder(Protocol):
     """Knows how some jobs ended."""
 
     state: str
-    """``"told"`` by a worker, ``"lost"`` or ``"cancelled"``."""
+    """``"told"`` by a worker, ``"lost"``, ``"failed"`` (it overstepped a limit) or ``"cancelled"``."""
+    row: int
+    """The row of the journal that says so, 0 if there is none: later ends have higher ones."""
 
     def ending(self, job: int) -> Ending:
         """Return how one of its jobs ended."""
@@ -42,32 +46,51 @@ class Holder(Protocol):
 class Chunk:
     """The outcomes of jobs from `first` on, as one payload; `plain`: of a service, so nothing in it is unpickled."""
 
-    __slots__ = ("_data", "_endings", "_first", "_outcomes", "_plain", "attempts", "state", "worker")
+    __slots__ = (
+        "__weakref__",
+        "_endings",
+        "_first",
+        "_outcomes",
+        "_plain",
+        "_shelf",
+        "attempts",
+        "data",
+        "row",
+        "state",
+        "worker",
+    )
 
     def __init__(
         self,
         first: int,
-        data: payload.Frame,
+        data: payload.Frame | None,
         worker: int = 0,
         attempts: dict[int, int] | None = None,
         *,
         plain: bool = False,
+        row: int = 0,
+        shelf: Shelf | None = None,
     ) -> None:
         self._plain = plain
         self.worker = worker
         self.attempts = attempts or {}
         self.state = "told"
         self._first = first
-        self._data: payload.Frame | None = data
+        self.data = data
+        """The payload, until somebody looks, or until the shelf has put it away."""
+        self.row = row
+        """Its row in the journal, 0 if it has none; below 0: its place in the shelf's file."""
+        self._shelf = shelf
         self._outcomes: payload.Outcomes | None = None
         self._endings: dict[int, Ending] = {}
 
     def _loaded(self) -> payload.Outcomes:
         if self._outcomes is None:
-            if self._data is None:
+            data = self.data if self._shelf is None else self._shelf.take(self)
+            if data is None:
                 raise RuntimeError("a chunk without data")
-            self._outcomes = self._read_all(self._data)
-            self._data = None
+            self._outcomes = self._read_all(data)
+            self.data = None
         return self._outcomes
 
     def _read_all(self, data: payload.Frame) -> payload.Outcomes:
@@ -156,12 +179,13 @@ def _builtin(raised: payload.Raised) -> BaseException | None:
 class Ended:
     """Jobs that all ended in the same way, without a payload: lost, cancelled, gone with the session."""
 
-    __slots__ = ("_made", "_make", "state")
+    __slots__ = ("_made", "_make", "row", "state")
 
-    def __init__(self, make: Callable[[int], BaseException], state: str) -> None:
+    def __init__(self, make: Callable[[int], BaseException], state: str, row: int = 0) -> None:
         self._make = make
         self._made: dict[int, BaseException] = {}
         self.state = state
+        self.row = row
 
     def ending(self, job: int) -> Ending:
         """See `Holder`."""

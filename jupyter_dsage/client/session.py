@@ -3,107 +3,72 @@
 from __future__ import annotations
 
 import atexit
-import importlib.metadata
-import itertools
-import json
 import os
-import sys
-import threading
-from concurrent.futures import Future
+import shutil
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_dsage import settings
-from jupyter_dsage.client.batch import Batch, check_limit, check_name
-from jupyter_dsage.client.engines import Engines
+from jupyter_dsage.client.attending import Attending
+from jupyter_dsage.client.batch import Batch
 from jupyter_dsage.client.executor import DsageExecutor
 from jupyter_dsage.client.feeder import Source, source_of, zipped
 from jupyter_dsage.client.functions import Functions
-from jupyter_dsage.client.ledger import CANCELLED
-from jupyter_dsage.client.link import ChildLink, log
-from jupyter_dsage.client.losses import lost_jobs
-from jupyter_dsage.client.start import start_child
+from jupyter_dsage.client.link import ChildLink
+from jupyter_dsage.client.options import check_name, check_options
+from jupyter_dsage.client.record import Chunk
 from jupyter_dsage.client.submit import Submitter
-from jupyter_dsage.errors import EngineError, SessionLost, StartError, UsageError
-from jupyter_dsage.net.engine_url import EngineURL, parse_urls
+from jupyter_dsage.errors import SessionLost, UsageError
 from jupyter_dsage.wire import messages as m
-from jupyter_dsage.wire import payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Unpack
 
+    from jupyter_dsage.client.child_process import Started
     from jupyter_dsage.client.job import Job
-    from jupyter_dsage.client.start import Started
+    from jupyter_dsage.client.options import Options
+    from jupyter_dsage.net.engine_url import EngineURL
 
     Function = Callable[..., Any] | str
     Urls = Iterable[str | Sequence[object]] | str | None
 
+_BATCH_BITS = 20
+"""Batches that one client may open, as a power of two: their numbers do not meet those of other clients."""
 _alive: dict[Session, None] = {}
 """In the order in which they were started."""
+_unread: list[str] = []
+"""Folders of sessions that are over and whose outcomes somebody may still look at; they go with this process."""
 
 
-def spawn(
-    urls: Urls = None,
-    name: str | None = None,
-    *,
-    services: Mapping[str, Callable[..., Any]] | None = None,
-    log: IO[str] | IO[bytes] | None = None,
-) -> Session:
-    """Start a session: a background process with one local worker per core, or with the engines that `urls` names.
-
-    `urls`: ``"local:?slots=2"``, a list of such, or tuples as in 2008; `name`: for people, the session's id if left
-    out; `services`: functions that jobs may call by name (``{"/square": square}``); `log`: an open file for the
-    child's log. Returns when the child listens; workers start meanwhile. Raises EngineError for a URL that cannot be
-    used, UnpicklableError for a service that cannot travel, StartError if the child does not start.
-    """
-    engines = parse_urls(urls)
-    for service in (services or {}).values():
-        payload.dump_function(service)  # before anything starts: one that cannot travel is named here
-    return Session(start_child(engines, log), engines, name, services or {})
-
-
-class Session:
-    """Made by `spawn`. Leaving its ``with`` block, or the interpreter, ends it with all of its processes."""
+class Session(Attending):
+    """Made by `spawn` and `attach`. Leaving its ``with`` block ends it with all of its processes."""
 
     def __init__(
         self,
         started: Started,
-        urls: list[EngineURL],
+        urls: Sequence[EngineURL] = (),
         name: str | None = None,
         services: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
+        *,
+        stay: bool = False,
+        look: bool = False,
     ) -> None:
-        self.id = started.session
-        self.name = name or started.session
-        self.pid = started.pid
-        """Pid of the child."""
+        super().__init__(started, urls, name, look=look)
         self.urls = tuple(urls)
         """The engines that it was started with, as they were given."""
-        self._pool = Engines(urls, self._ask)
-        self._started = started
+        self.stays = stay
+        """Whether it goes on when this process ends."""
         self._owner = os.getpid()
-        self._by_number: dict[int, Batch] = {}
-        self._by_name: dict[str, Batch] = {}
-        self._numbers = itertools.count(1)
-        self._functions = Functions(self.post, services, self._pool.offered)
-        self._watchers: dict[int, list[Callable[[dict[str, Any]], None]]] = {}
-        self._views: dict[int, dict[str, Any]] = {}
-        """Batch -> the last snapshot that was watched."""
-        self._asks: dict[int, Future[str]] = {}
-        self._lock = threading.RLock()
-        self._over: str | None = None
-        self._dying = False
+        self._functions = Functions(self.post, services, self._pool.offered, self._shelf.function)
         self._submitters: dict[bool, Submitter] = {}
         """Whether for services -> the open batch of single jobs."""
-        self._welcome: Future[None] = Future()
-        self._link = ChildLink(started.network(), started.address, started.life, self)
+        self._link = ChildLink(started, self)
         _alive[self] = None
-        python = "{}.{}".format(*sys.version_info)
-        version = importlib.metadata.version("jupyter_dsage")
-        self._link.post(m.Hello(settings.PROTOCOL, version, python, os.getpid()))
         try:
-            self._welcome.result(settings.START_SECONDS)
+            self._synced.result(settings.START_SECONDS)
         except BaseException:  # an interrupt too must leave no child behind; raised again
-            self.die()
+            self._end(m.Part() if stay else m.Die(), "it did not come up.")
             raise
 
     # --- jobs ----------------------------------------------------------------------------------------------
@@ -113,31 +78,29 @@ class Session:
         fn: Function,
         jobs: Iterable[Any],
         name: str | None = None,
-        *,
-        retries: int = 0,
-        limit: int | None = None,
+        **options: Unpack[Options],
     ) -> Batch:
         """Run ``fn(*args, **kwargs)`` for each (args, kwargs) pair of `jobs`, any iterable; returns at once.
 
         `fn`: a function, which travels by value with what it captured, or a service's name; `name`: of the batch
-        (``"batch-1"`` if left out; a name that is taken goes to the new batch); `retries`: how often a job that raises
-        is tried again; `limit`: jobs that run at once at most. The first job is drawn and checked before the call
-        returns, the rest by a thread, so do not change arguments meanwhile. Raises UnpicklableError, which names the
-        culprit by its path, UsageError, UnknownServiceError, SessionLost.
+        (``"batch-1"`` if left out; a name that is taken goes to the new batch); `options`: see
+        `client.options.Options`, that is `retries`, `limit`, `timeout`, `memory`, `at_most_once` and `priority`. The
+        first job is drawn and checked before the call returns, the rest by a thread, so do not change arguments
+        meanwhile. Raises UnpicklableError, which names the culprit by its path, UsageError, UnknownServiceError,
+        SessionLost.
         """
 
         def source(function: str, *, plain: bool) -> Source:
             return source_of(jobs, function, bare=False, plain=plain)
 
-        return self._open(self.function(fn), name, retries, limit, source, bare=False)
+        return self._open(self.function(fn), name, options, source, bare=False)
 
     def map(
         self,
         fn: Function,
         *iterables: Iterable[Any],
         name: str | None = None,
-        retries: int = 0,
-        limit: int | None = None,
+        **options: Unpack[Options],
     ) -> Batch:
         """Run ``fn(item)`` for each item, or ``fn(a, b, …)`` over several iterables; otherwise as `scatter`."""
         if not iterables:
@@ -149,7 +112,7 @@ class Session:
                 return source_of(iterables[0], function, bare=True, plain=plain)
             return zipped(iterables, function, plain=plain)
 
-        return self._open(self.function(fn), name, retries, limit, source, bare=one)
+        return self._open(self.function(fn), name, options, source, bare=one)
 
     def submit(self, fn: Function, /, *args: Any, **kwargs: Any) -> Job:
         """Run one call; returns its `Job`. Consecutive calls gather in a batch, ``"submit"`` or ``"calls"``."""
@@ -173,44 +136,41 @@ class Session:
         """Add jobs to a batch; see `Batch.add`. `bare`: whether they are plain items (None: as the batch's are)."""
         if batch.function is None:
             raise UsageError(f"Batch {batch.name!r} grows by session.submit, not by add.")
+        if not batch.mine:
+            batch.adopted(int(self._ask(lambda ask: m.Adopt(ask, batch.number)).result(settings.START_SECONDS)))
         function = batch.function if fn is None else self.function(fn)
-        if self._functions.is_service(function) != batch.plain:
+        if fn is not None and self._functions.is_service(function) != batch.plain:
             kind = "services" if batch.plain else "functions"
             raise UsageError(f"The jobs of batch {batch.name!r} call {kind}, and only such can be added to it.")
         batch.feed(source_of(jobs, function, bare=batch.bare if bare is None else bare, plain=batch.plain))
 
     def _open(
-        self,
-        function: str,
-        name: str | None,
-        retries: int,
-        limit: int | None,
-        source: Callable[..., Source],
-        *,
-        bare: bool,
+        self, function: str, name: str | None, options: Options, source: Callable[..., Source], *, bare: bool
     ) -> Batch:
-        batch = self._new_batch(name, retries, limit, plain=self._functions.is_service(function))
-        batch.function, batch.bare = function, bare
+        batch = self._new_batch(name, options, function, plain=self._functions.is_service(function), bare=bare)
         batch.feed(source(function, plain=batch.plain))
         with self._lock:
             self._by_name[batch.name] = batch
         return batch
 
-    def _new_batch(self, name: str | None, retries: int, limit: int | None, *, plain: bool) -> Batch:
-        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-            raise UsageError(f"retries={retries!r} is no number of retries: give 0 or more.")
+    def _new_batch(
+        self, name: str | None, options: Options, function: str = "", *, plain: bool, bare: bool = False
+    ) -> Batch:
+        checked = check_options(options)
         check_name(name)
         with self._lock:
             self._check_alive()
-            number = next(self._numbers)
-            batch = Batch(self, number, name or f"batch-{number}", check_limit(limit), plain=plain)
+            count = next(self._numbers)
+            number = ((self._client - 1) << _BATCH_BITS) + count
+            opened = m.OpenBatch(number, name or f"batch-{count}", plain=plain, function=function, bare=bare, **checked)
+            batch = Batch(self, opened)
             self._by_number[number] = batch
-            self.post(m.OpenBatch(number, batch.name, retries, limit))
+            self.post(opened)
             return batch
 
     def new_submitter(self, name: str | None, *, plain: bool) -> Submitter:
         """Return a new open batch of single jobs; see `executor`."""
-        batch = self._new_batch(name, 0, None, plain=plain)
+        batch = self._new_batch(name, {}, plain=plain)
         self._by_name[batch.name] = batch
         return Submitter(batch, self._link)
 
@@ -290,13 +250,35 @@ class Session:
         return self._pool.wait_for_workers(timeout)
 
     def die(self) -> None:
-        """End the session: child, workers, sockets and files. Jobs that have not ended end as SessionLost."""
+        """End the session: child, workers, sockets, files and journal. Jobs that have not ended end as SessionLost."""
         if not self.owned():
             return
-        self._dying = True
+        self._end(m.Die(), "it was ended by die().")
+        if self._started.store:
+            if self._shelf.needs_journal:
+                _unread.append(self._started.store)
+            else:
+                shutil.rmtree(self._started.store, ignore_errors=True)
+
+    def detach(self) -> None:
+        """Let go of the session, which goes on with what there is to do; `attach` brings it back.
+
+        What has not ended ends here as SessionLost. A session that is to die with its kernel (see `spawn`) dies.
+        """
+        if not self.owned():
+            return
+        if self.stays or self._look:
+            self._end(m.Part(), "it was left by detach(); attach() brings it back.")
+        else:
+            self.die()
+
+    def _end(self, word: m.Message, reason: str) -> None:
+        self._ending = self._ending or reason
+        self._parting = isinstance(word, m.Part)
         if self._over is None:
-            self.post(m.Die())
-        self._link.wait_ended(settings.DIE_SECONDS)
+            self._link.post(word)
+        if not self._parting:
+            self._link.wait_ended(settings.DIE_SECONDS)
         self._link.close()
 
     def owned(self) -> bool:
@@ -313,29 +295,23 @@ class Session:
         state = self._over or f"{len(self.workers)} workers, {len(self._by_number)} batches"
         return f"<Session {self.name!r}: {state}>"
 
-    def watch(self, batch: int, callback: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
-        """See `Batch.watch`."""
-        with self._lock:
-            watchers = self._watchers.setdefault(batch, [])
-            watchers.append(callback)
-            if self._over is None:
-                self.post(m.Watch(batch, on=True))
-
-        def off() -> None:
-            with self._lock:
-                if callback in watchers:
-                    watchers.remove(callback)
-                if not watchers and self._over is None:
-                    self.post(m.Watch(batch, on=False))
-
-        return off
-
     # --- for batches and their kin -------------------------------------------------------------------------
 
     def post(self, message: m.Message, *frames: bytes) -> None:
         """Send a message to the child; raises SessionLost if there is none any more."""
         self._check_alive()
         self._link.post(message, *frames)
+
+    def wait_for_room(self) -> None:
+        """Wait while too much was posted that is not in the journal yet."""
+        self._link.wait_for_room()
+
+    def chunk(self, message: m.Outcomes, data: bytes | memoryview | None, *, plain: bool) -> Chunk:
+        """Return outcomes as a batch's record has them, taken in by the shelf."""
+        attempts = dict(message.attempts)
+        chunk = Chunk(message.first, data, message.worker, attempts, plain=plain, row=message.row, shelf=self._shelf)
+        self._shelf.put(chunk, data)
+        return chunk
 
     def on_io_thread(self) -> bool:
         """Tell whether the caller runs in a callback, where waiting would wait for ever."""
@@ -347,76 +323,12 @@ class Session:
         if self._over is not None:
             raise SessionLost(f"Session {self.name!r} is over: {self._over} Spawn a new one.")
 
-    def _ask(self, question: Callable[[int], m.Message]) -> Future[str]:
-        answer: Future[str] = Future()
-        with self._lock:
-            number = next(self._numbers)
-            self._asks[number] = answer
-        self.post(question(number))
-        return answer
+    def _batch(self, opened: m.OpenBatch) -> Batch:
+        """See `Attending`."""
+        return Batch(self, opened)
 
-    # --- link.Receiver: called by the I/O thread -----------------------------------------------------------
-
-    def receive(self, message: m.Message, frames: list[bytes | memoryview]) -> None:
-        """See `link.Receiver`."""
-        match message:
-            case m.Outcomes():
-                self._by_number[message.batch].outcomes(message, frames[0])
-            case m.Lost():
-                self._by_number[message.batch].ended(
-                    message.runs, lost_jobs(message, self._by_number[message.batch].name)
-                )
-            case m.Cancelled():
-                self._by_number[message.batch].ended(message.runs, CANCELLED)
-            case m.View():
-                self._show(message.batch, json.loads(bytes(frames[0])))
-            case m.PoolChanged():
-                self._pool_changed(message)
-                if not self._welcome.done():
-                    self._welcome.set_result(None)
-            case m.Answer():
-                asked = self._asks.pop(message.ask)
-                if message.failed:
-                    asked.set_exception(EngineError(message.text))
-                else:
-                    asked.set_result(message.text)
-            case m.Welcome():
-                pass  # the pool follows, and then all is known
-            case m.Refused():
-                if not self._welcome.done():
-                    self._welcome.set_exception(StartError(message.reason))
-                log.error("The child refused a message: %s", message.reason)
-
-    def _show(self, batch: int, view: dict[str, Any]) -> None:
-        view["session"]["name"] = self.name
-        self._views[batch] = view
-        for callback in list(self._watchers.get(batch, ())):
-            try:
-                callback(view)
-            except Exception:  # noqa: BLE001  (a display that fails must not end the session's I/O)
-                log.exception("A callback that watches batch %d failed.", batch)
-
-    def _pool_changed(self, message: m.PoolChanged) -> None:
-        self._pool.took(message)
-        for batch in list(self._by_number.values()):
-            batch.poke()
-
-    def ended(self) -> None:
-        """See `link.Receiver`."""
-        code = self._started.release()
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        reason = "it was ended by die()." if self._dying else f"its background process ended with {how}."
-        self._over = reason
-        self._pool.ended()
-        for batch in list(self._by_number.values()):
-            batch.session_ended(reason)
-        for number, view in list(self._views.items()):
-            session = {"id": self.id, "name": self.name, "alive": False, "note": reason}
-            self._show(number, view | {"session": session, "workers": []})
-        answers: list[Future[Any]] = [*self._asks.values(), self._welcome]
-        for answer in answers:
-            if not answer.done():
-                answer.set_exception(SessionLost(f"Session {self.name!r} is over: {reason}"))
+    def _gone(self) -> None:
+        """See `Attending`."""
         _alive.pop(self, None)
 
 
@@ -428,4 +340,6 @@ def living() -> list[Session]:
 @atexit.register
 def _end_all() -> None:
     for session in list(_alive):
-        session.die()
+        session.detach()
+    for folder in _unread:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,13 @@
-"""Starts a child: its folder, its process, its setup; waits until it says that it listens."""
+"""Starts a child, or finds the one that a session has: its folders, its process, its setup.
+
+A new session's record is written before its child starts; the child itself writes where it listens. A session whose
+child is gone is revived by starting another on the same journal, whose lock sees to it that only one does.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import os
 import select
 import shutil
@@ -9,144 +15,117 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 from jupyter_dsage import ids, settings
+from jupyter_dsage.client import place
+from jupyter_dsage.client.child_process import ChildProcess, OtherChild, Started
 from jupyter_dsage.errors import StartError, UsageError
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
-from jupyter_dsage.net.zmq_transport import ZmqNetwork
+from jupyter_dsage.store import sessions
 from jupyter_dsage.wire.setup import ChildSetup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jupyter_dsage.net.engine_url import EngineURL
-    from jupyter_dsage.net.transport import FileLike, Network
+    from jupyter_dsage.store.sessions import Record
+
+    Log = IO[str] | IO[bytes] | None
 
 
-class Started(Protocol):
-    """A child that listens, as `Session` has it: a process, or in tests a thread (`testing.fake_session`)."""
-
-    @property
-    def session(self) -> str:
-        """The session's id."""
-
-    @property
-    def pid(self) -> int:
-        """Pid of the child."""
-
-    @property
-    def address(self) -> str:
-        """Where clients connect."""
-
-    @property
-    def life(self) -> FileLike:
-        """A descriptor that becomes readable when the child is gone."""
-
-    def network(self) -> Network:
-        """Return the network by which it is reached."""
-
-    def log_tail(self, lines: int) -> str:
-        """Return the log's last lines; empty once it is gone."""
-
-    def release(self) -> int:
-        """Let go of the child, wait for its end, remove what it may have left; return its exit code."""
+class JournalInUseError(StartError):
+    """Another child of the session lives, or is just being started."""
 
 
-@dataclass(slots=True)
-class ChildProcess:
-    """A child that listens, in a process of its own; see `Started`.
-
-    Its stdin is its life line (keep it open), its stdout ends when it does.
-    """
-
-    session: str
-    folder: Path
-    process: subprocess.Popen[bytes]
-    log: Path
-    """The child's log."""
-
-    def log_tail(self, lines: int) -> str:
-        """See `Started`."""
-        try:
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-        except OSError:
-            return ""
-
-    @property
-    def pid(self) -> int:
-        """See `Started`."""
-        return self.process.pid
-
-    @property
-    def life(self) -> IO[bytes]:
-        """See `Started`."""
-        if self.process.stdout is None:
-            raise StartError("The child has no pipe.")
-        return self.process.stdout
-
-    @staticmethod
-    def network() -> ZmqNetwork:
-        """See `Started`."""
-        return ZmqNetwork()
-
-    @property
-    def address(self) -> str:
-        """See `Started`."""
-        return f"ipc://{self.folder}/client.sock"
-
-    def release(self) -> int:
-        """See `Started`. One that does not exit in time is killed."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            self.process.wait(settings.DIE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        return self.process.returncode
-
-
-def start_child(engines: Sequence[EngineURL], log: IO[str] | IO[bytes] | None) -> ChildProcess:
-    """Start a child with these engines; its log goes to an open file, else to its folder.
+def start_child(
+    engines: Sequence[EngineURL], log: Log = None, *, name: str | None = None, journal: bool = True, stay: bool = False
+) -> ChildProcess:
+    """Start the child of a new session; its log goes to an open file, else to its folder.
 
     Raises StartError, with the end of the log, when it does not come up; UsageError for a log that is no file.
     """
-    import psutil
-
     session = ids.new_session_id()
-    folder = Path(tempfile.mkdtemp(prefix="dsage-", dir=runtime_folder()))
-    path = folder / "child.log"
+    store = str(sessions.new_folder(session)) if journal else ""
+    owner, started = _me()
     setup = ChildSetup(
         session,
-        str(folder),
-        os.getpid(),
-        psutil.Process().create_time(),
+        _new_runtime_folder(),
+        owner,
+        started,
         tuple(engine.setup() for engine in engines),
         _cwd(),
         tuple(entry or _cwd() for entry in sys.path),
+        store,
+        stay,
     )
-    with path.open("ab") as own_log:
+    if journal:
+        version = importlib.metadata.version("jupyter_dsage")
+        here = (place.kernel(), place.notebook())
+        sessions.write(sessions.Record(session, name or session, time.time(), *here, version, setup))
+    try:
+        return _started(setup, log)
+    except BaseException:  # whatever it is, the folder goes; raised again
+        if journal:
+            shutil.rmtree(store, ignore_errors=True)
+        raise
+
+
+def find_child(record: Record, log: Log = None) -> Started:
+    """Return the child of a session: the one that lives, or a new one, revived from the journal.
+
+    Raises StartError.
+    """
+    version = importlib.metadata.version("jupyter_dsage")
+    if record.package != version:
+        raise StartError(
+            f"Session {record.name!r} was made by jupyter_dsage {record.package}, and this is {version}: attach to it "
+            "with that version."
+        )
+    deadline = time.monotonic() + settings.START_SECONDS
+    while True:
+        record = sessions.read(record.store) or record  # another client may have revived it
+        if (connection := record.connection()) is not None:
+            return OtherChild(record.id, Path(record.setup.folder), connection, str(record.store))
         try:
+            return revive(record, log)
+        except JournalInUseError:
+            if time.monotonic() > deadline:
+                raise
+
+
+def revive(record: Record, log: Log = None) -> ChildProcess:
+    """Start a child that goes on with a session's journal; raises StartError, also if it is not gone."""
+    owner, started = _me()
+    setup = msgspec.structs.replace(record.setup, folder=_new_runtime_folder(), owner=owner, owner_started=started)
+    return _started(setup, log)
+
+
+def _started(setup: ChildSetup, log: Log) -> ChildProcess:
+    folder = Path(setup.folder)
+    path = Path(setup.store or setup.folder) / "child.log"
+    with contextlib.ExitStack() as stack:
+        try:
+            own = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            stack.callback(os.close, own)
             process = subprocess.Popen(
                 launch.command("jupyter_dsage.child"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=_descriptor(log) if log is not None else own_log,
+                stderr=_descriptor(log) if log is not None else own,
                 start_new_session=True,
             )
         except BaseException:  # whatever it is, the folder goes; raised again
             shutil.rmtree(folder, ignore_errors=True)
             raise
     named = getattr(log, "name", None)
-    started = ChildProcess(session, folder, process, Path(named) if isinstance(named, str) else path)
+    started = ChildProcess(
+        setup.session, folder, process, Path(named) if isinstance(named, str) else path, setup.store, stays=setup.stay
+    )
     try:
         _hand_over(process, setup)
     except BaseException as error:
@@ -154,7 +133,8 @@ def start_child(engines: Sequence[EngineURL], log: IO[str] | IO[bytes] | None) -
         tail = _tail(path)
         started.release()
         if isinstance(error, OSError):
-            raise StartError(f"The background process of the session did not start: {error}.\n{tail}") from None
+            kind = JournalInUseError if process.returncode == settings.EXIT_IN_USE else StartError
+            raise kind(f"The background process of the session did not start: {error}.\n{tail}") from None
         raise
     return started
 
@@ -174,6 +154,16 @@ def _hand_over(process: subprocess.Popen[bytes], setup: ChildSetup) -> None:
         if not data:
             raise OSError(f"it ended with exit code {process.wait()}")
         word += data
+
+
+def _new_runtime_folder() -> str:
+    return tempfile.mkdtemp(prefix="dsage-", dir=runtime_folder())
+
+
+def _me() -> tuple[int, float]:
+    import psutil
+
+    return os.getpid(), psutil.Process().create_time()
 
 
 def _cwd() -> str:

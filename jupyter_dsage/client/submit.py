@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.client.batch import Batch
     from jupyter_dsage.client.job import Job
-    from jupyter_dsage.client.link import ChildLink, Post
+    from jupyter_dsage.client.link import ChildLink
+    from jupyter_dsage.client.outbox import Post
 
 
 class _Gathered:
@@ -25,13 +26,14 @@ class _Gathered:
 
     def __init__(self, lock: threading.Lock, batch: Batch) -> None:
         self.items: list[tuple[str, payload.Call | bytes]] = []
+        self.size = 0
         self.sealed = False
         self._lock = lock
         self._batch = batch
         self._born = time.monotonic()
 
     def due(self) -> bool:
-        """Tell whether to send now: workers may idle, or it has gathered long enough (see `link.Deferred`)."""
+        """Tell whether to send now: workers may idle, or it has gathered long enough (see `outbox.Deferred`)."""
         enough = settings.WAITING_JOBS_PER_SLOT * max(1, self._batch.pace()[0])
         waiting = self._batch.waiting() - len(self.items)
         return waiting < enough or time.monotonic() - self._born > settings.GATHER_SECONDS
@@ -78,6 +80,7 @@ class Submitter:
 
     def submit(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
         """Number one job, have it sent, and return it; raises UnpicklableError, SessionLost."""
+        self._link.wait_for_room()
         number = len(self.batch)
         call = self.batch.packing.pack_call(args, kwargs, number)
         if _size(call) > settings.MAX_FRAME_BYTES // 2:  # half, since others may travel with it

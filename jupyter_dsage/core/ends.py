@@ -90,7 +90,7 @@ def late(s: Scheduler, batch: Batch, told: list[Run]) -> list[tuple[State, Run]]
     runs.sort(key=lambda part: part[1])
     for source, (first, stop) in runs:
         if source is State.RUNNING:
-            _end_attempts(s, batch, first, stop)
+            end_attempts(s, batch, first, stop)
     return runs
 
 
@@ -122,7 +122,7 @@ def cancel(s: Scheduler, batch: Batch, runs: tuple[Run, ...]) -> None:
         for a, b in batch.jobs[State.RUNNING].overlap(first, stop):
             batch.jobs.move(a, b, State.RUNNING, State.CANCELLED)
             gone.add(a, b)
-            _end_attempts(s, batch, a, b)
+            end_attempts(s, batch, a, b)
     for first, stop in gone:
         forgive(batch, first, stop)
         close(s, batch, first, stop)
@@ -131,7 +131,7 @@ def cancel(s: Scheduler, batch: Batch, runs: tuple[Run, ...]) -> None:
         s.order(c.TellCancelled(batch.number, tuple(gone)))
 
 
-def _end_attempts(s: Scheduler, batch: Batch, first: int, stop: int) -> None:
+def end_attempts(s: Scheduler, batch: Batch, first: int, stop: int) -> None:
     """Take jobs that have ended otherwise out of their leases: recall what has not started, end what runs."""
     for lease in list(s.leases.values()):
         if lease.batch != batch.number:

@@ -12,7 +12,7 @@ from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import ends
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.ranges import Ranges
-from jupyter_dsage.core.states import ENDED, State
+from jupyter_dsage.core.states import State
 
 if TYPE_CHECKING:
     from jupyter_dsage.core.batch import Batch
@@ -49,13 +49,15 @@ def _restore(s: Scheduler, batch: Batch, event: e.EndsRestored) -> None:
 
 
 def _unstore(s: Scheduler, batch: Batch, event: e.EndsUnstored) -> None:
-    """Take back the ends of jobs: they are lost, and their payload stays for a retry."""
+    """Take back the ends of jobs, or the jobs themselves: they are lost, and their payload stays for a retry."""
     for first, stop in event.runs:
-        for state in ENDED - {State.LOST, State.CANCELLED}:
+        for state in (State.FINISHED, State.FAILED, State.QUEUED, State.RUNNING):
             for a, b in batch.jobs[state].overlap(first, stop):
                 batch.jobs.move(a, b, state, State.LOST)
                 if state is State.FINISHED:
                     _reopen(s, batch, a, b)
+                elif state is State.RUNNING:
+                    ends.end_attempts(s, batch, a, b)
     s.order(c.TellLost(batch.number, event.runs, event.story, 1))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.client.batch import Batch
-from jupyter_dsage.client.session import living, spawn
+from jupyter_dsage.client.opening import spawn
+from jupyter_dsage.client.session import living
 from jupyter_dsage.errors import UsageError
 
 if TYPE_CHECKING:

@@ -65,10 +65,11 @@ class FakeSession(Session):
 
 
 class _Started:
-    """A child in a thread; see `client.start.Started`."""
+    """A child in a thread; see `client.child_process.Started`."""
 
     def __init__(self, urls: list[EngineURL], make: Callable[..., FakeEngine]) -> None:
         self.session = ids.new_session_id()
+        self.store = ""
         self.pid = os.getpid()
         self._folder = tempfile.mkdtemp(prefix="fake-dsage-")
         self.address = f"ipc://{self._folder}/client.sock"
@@ -102,14 +103,21 @@ class _Started:
         """See `Started`."""
         return "\n".join(self._log.lines[-lines:])
 
-    def release(self) -> int:
+    def look_after(self) -> None:
+        """See `Started`. It is a thread, and cannot be stopped by itself."""
+
+    def detach(self) -> None:
+        """See `Started`. It cannot stay: it is a thread."""
+        self.release()
+
+    def release(self) -> str:
         """See `Started`."""
         os.close(self._lifeline_end)
         self._thread.join(settings.DIE_SECONDS)
         for file in (self.life, self._child_life):
             file.close()
         self._log.close()
-        return self._exit_code
+        return f"exit code {self._exit_code}"
 
 
 class _Lines(logging.Handler):

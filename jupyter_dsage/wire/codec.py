@@ -65,7 +65,15 @@ class Decoder(Generic[T]):
         """
         if not 1 <= len(frames) <= settings.MAX_FRAMES:
             raise ProtocolError(f"A message has 1 to {settings.MAX_FRAMES} frames, not {len(frames)}.")
-        header = bytes(frames[0][: settings.MAX_HEADER_BYTES + 1])
+        message = self.header(frames[0])
+        payload = list(frames[1:])
+        if len(payload) not in message.frames:
+            raise ProtocolError(f"A {type(message).__name__} message came with {len(payload)} payload frames.")
+        return message, payload
+
+    def header(self, frame: Frame) -> T:
+        """Return the message of a first frame alone; raises as the decoder does."""
+        header = bytes(frame[: settings.MAX_HEADER_BYTES + 1])
         if len(header) > settings.MAX_HEADER_BYTES:
             raise ProtocolError("A message's header is too long.")
         if header[:2] != _MAGIC:
@@ -74,10 +82,7 @@ class Decoder(Generic[T]):
             message: T = self._decode(memoryview(header)[2:])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
             raise ProtocolError(f"A message's header cannot be read: {error}") from None
-        payload = list(frames[1:])
-        if len(payload) not in message.frames:
-            raise ProtocolError(f"A {type(message).__name__} message came with {len(payload)} payload frames.")
-        return message, payload
+        return message
 
 
 def _stranger(header: bytes) -> ProtocolError:
@@ -91,6 +96,7 @@ def _stranger(header: bytes) -> ProtocolError:
 
 from_client = Decoder[m.Message](m.FROM_CLIENT)
 to_client = Decoder[m.Message](m.TO_CLIENT)
+in_journal = Decoder[m.Message](m.IN_JOURNAL)
 from_worker = Decoder[m.Message](m.FROM_WORKER)
 to_worker = Decoder[m.Message](m.TO_WORKER)
 to_supervisor = Decoder[m.Message](m.TO_SUPERVISOR)

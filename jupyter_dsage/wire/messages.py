@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from msgspec import Struct
-
-from jupyter_dsage.wire.setup import Count, EngineSetup, Name, Number, Runs, Seconds, Text
+from jupyter_dsage.wire.setup import Brief, Count, EngineSetup, Name, Number, Runs, Seconds, Text
 from jupyter_dsage.wire.work import (
     EndJob,
+    EngineInfo,
     Function,
     KillWorker,
     Leave,
@@ -35,17 +34,21 @@ from jupyter_dsage.wire.work import (
     SupervisorSetup,
     WorkerGone,
     WorkerHello,
+    WorkerInfo,
 )
 
 __all__ = [
     "FROM_CLIENT",
     "FROM_SUPERVISOR",
     "FROM_WORKER",
+    "IN_JOURNAL",
+    "REQUESTS",
     "TO_CLIENT",
     "TO_SUPERVISOR",
     "TO_WORKER",
     "AddEngine",
     "AddJobs",
+    "Adopt",
     "Answer",
     "Cancel",
     "Cancelled",
@@ -56,7 +59,10 @@ __all__ = [
     "Function",
     "Hello",
     "KillWorker",
+    "KnownBatch",
+    "Leased",
     "Leave",
+    "Leaving",
     "Limit",
     "LookOutput",
     "Lost",
@@ -64,6 +70,7 @@ __all__ = [
     "OpenBatch",
     "Outcomes",
     "OutputRead",
+    "Part",
     "Pause",
     "Ping",
     "Pong",
@@ -83,9 +90,12 @@ __all__ = [
     "SkipJobs",
     "SpawnWorker",
     "Stale",
+    "Stored",
     "Story",
     "SupervisorReady",
     "SupervisorSetup",
+    "Sync",
+    "Synced",
     "View",
     "Watch",
     "Welcome",
@@ -95,40 +105,23 @@ __all__ = [
 ]
 
 
-class WorkerInfo(Struct, frozen=True, array_like=True):
-    """A worker as clients see it; `pid` is 0 until it has joined."""
-
-    worker: Number
-    engine: Name
-    pid: Number
-    stage: Name
-
-
-class EngineInfo(Struct, frozen=True, array_like=True):
-    """An engine as clients see it. `state`: connecting, open, away, failed or leaving; `note`: one sentence, or none.
-
-    `functions`: it runs any function, else only its `services`.
-    """
-
-    name: Name
-    host: Name
-    state: Name
-    slots: Number
-    note: Text
-    functions: bool
-    services: tuple[Name, ...]
-
-
 # --- client -> child -----------------------------------------------------------------------------------------
 
 
 class Hello(Message, frozen=True, tag="hello"):
-    """First message of a client: the versions that must match."""
+    """First message of a client: the versions that must match, and which process it is.
+
+    `started`: its start time (seconds since the epoch); `client`: the number that it had at an earlier child of this
+    session (0: it is new); `look`: it only looks and gives orders, and nobody is to stay for it.
+    """
 
     protocol: int
     package: Name
     python: Name
     pid: Number
+    started: float = 0.0
+    client: Number = 0
+    look: bool = False
 
 
 class OpenBatch(Message, frozen=True, tag="open"):
@@ -256,6 +249,21 @@ class ScaleEngine(Message, frozen=True, tag="scale"):
     slots: Count
 
 
+class Sync(Message, frozen=True, tag="sync"):
+    """Tell what batches there are and what has ended; answered by `KnownBatch`, outcomes, and at last `Synced`."""
+
+
+class Adopt(Message, frozen=True, tag="adopt"):
+    """Be the one client that adds jobs to a batch; answered with `Answer`: the total, or why not."""
+
+    ask: Number
+    batch: Number
+
+
+class Part(Message, frozen=True, tag="part"):
+    """This client leaves; the child stays while it has work."""
+
+
 class Die(Message, frozen=True, tag="die"):
     """End the session: workers, supervisor, child, files."""
 
@@ -264,12 +272,45 @@ class Die(Message, frozen=True, tag="die"):
 
 
 class Welcome(Message, frozen=True, tag="welcome"):
-    """The child's answer to `Hello`."""
+    """The child's answer to `Hello`.
+
+    `client`: the client's number; `got`: how many of its requests are in the journal, so that it sends the others
+    again; `store`: the journal's folder, empty where there is none.
+    """
 
     session: Name
     pid: Number
     package: Name
     python: Name
+    client: Number = 0
+    got: Number = 0
+    store: Text = ""
+
+
+class Stored(Message, frozen=True, tag="stored"):
+    """So many requests of this client are in the journal."""
+
+    count: Number
+
+
+class KnownBatch(Message, frozen=True, tag="batch"):
+    """A batch that there is. `mine`: this client may add to it; `note`: what people should know, or empty."""
+
+    opened: OpenBatch
+    total: Number
+    paused: bool
+    mine: bool
+    note: Text
+
+
+class Synced(Message, frozen=True, tag="synced"):
+    """All that was asked by `Sync` has been told."""
+
+
+class Leaving(Message, frozen=True, tag="leaving"):
+    """The child ends on purpose; one sentence says why."""
+
+    reason: Text
 
 
 class PoolChanged(Message, frozen=True, tag="pool"):
@@ -283,10 +324,11 @@ class Outcomes(Message, frozen=True, tag="outcomes"):
     """Outcomes of jobs ``[first, stop)`` in one payload frame; only those in `runs` count.
 
     `failed`: those of them that raised; `seconds`: mean time of a job of this batch; `worker`: who ran them;
-    `attempts`: (job, attempts) for those that needed more than one.
+    `attempts`: (job, attempts) for those that needed more than one; `errors`: the first few errors in words; `row`: the
+    payload's place in the journal (0: there is none). A large payload is read there and does not come along.
     """
 
-    frames: ClassVar[tuple[int, ...]] = (1,)
+    frames: ClassVar[tuple[int, ...]] = (0, 1)
     batch: Number
     first: Number
     stop: Number
@@ -295,6 +337,8 @@ class Outcomes(Message, frozen=True, tag="outcomes"):
     seconds: Seconds
     worker: Number
     attempts: tuple[tuple[Number, Number], ...]
+    errors: tuple[Brief, ...] = ()
+    row: Number = 0
 
 
 class Lost(Message, frozen=True, tag="lost"):
@@ -305,6 +349,15 @@ class Lost(Message, frozen=True, tag="lost"):
     story: Story
     attempts: Number
     failed: bool = False
+    row: Number = 0
+
+
+class Leased(Message, frozen=True, tag="leased"):
+    """Only in the journal: jobs that may run only once were given to a worker."""
+
+    batch: Number
+    first: Number
+    stop: Number
 
 
 class Cancelled(Message, frozen=True, tag="cancelled"):
@@ -348,9 +401,29 @@ FROM_CLIENT = (
     | AddEngine
     | RemoveEngine
     | ScaleEngine
+    | Sync
+    | Adopt
+    | Part
     | Die
 )
-TO_CLIENT = Welcome | Refused | PoolChanged | Outcomes | Lost | Cancelled | View | Answer
+TO_CLIENT = (
+    Welcome
+    | Refused
+    | PoolChanged
+    | Outcomes
+    | Lost
+    | Cancelled
+    | View
+    | Answer
+    | Stored
+    | KnownBatch
+    | Synced
+    | Leaving
+)
+IN_JOURNAL = Outcomes | Lost | Leased
+"""What the child tells and writes into its journal, beside the requests of clients that are `REQUESTS`."""
+REQUESTS = (OpenBatch, Function, Service, AddJobs, SkipJobs, Cancel, Retry, Pause, Resume, Limit)
+"""What clients ask for that outlives the child: numbered by counting, kept until it is in the journal."""
 FROM_WORKER = WorkerHello | Report | Stale
 TO_WORKER = Function | Service | RunJobs | Leave | Refused
 TO_SUPERVISOR = SupervisorSetup | SpawnWorker | KillWorker | Recall | EndJob | ReadOutput | Ping

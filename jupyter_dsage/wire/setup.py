@@ -37,7 +37,8 @@ class ChildSetup(Struct, frozen=True):
     """What a child is told when it starts, as one line of JSON on its standard input.
 
     `folder`: the session's own folder, 0700; `owner` and `owner_started`: pid and start time (seconds since the
-    epoch) of the process that started it; `cwd` and `path`: what workers run in.
+    epoch) of the process that started it; `cwd` and `path`: what workers run in; `store`: its folder in the data
+    directory, where the journal is (empty: no journal); `stay`: it outlives its owner, and leaves when it is idle.
     """
 
     session: Name
@@ -47,3 +48,5 @@ class ChildSetup(Struct, frozen=True):
     engines: tuple[EngineSetup, ...]
     cwd: Text
     path: tuple[Text, ...]
+    store: Text = ""
+    stay: bool = False

@@ -31,7 +31,32 @@ class Story(Struct, frozen=True, array_like=True):
     peak_bytes: Number
     output: Text
     cause: Name = ""
-    """``timeout`` or ``memory`` if its job overstepped that limit and was killed for it, else empty."""
+    """``timeout`` or ``memory`` if its job overstepped that limit and was killed for it, ``storage`` if what belongs to
+    it could not be stored (`output`: where), else empty."""
+
+
+class WorkerInfo(Struct, frozen=True, array_like=True):
+    """A worker as clients see it; `pid` is 0 until it has joined."""
+
+    worker: Number
+    engine: Name
+    pid: Number
+    stage: Name
+
+
+class EngineInfo(Struct, frozen=True, array_like=True):
+    """An engine as clients see it. `state`: connecting, open, away, failed or leaving; `note`: one sentence, or none.
+
+    `functions`: it runs any function, else only its `services`.
+    """
+
+    name: Name
+    host: Name
+    state: Name
+    slots: Number
+    note: Text
+    functions: bool
+    services: tuple[Name, ...]
 
 
 class Function(Message, frozen=True, tag="function"):

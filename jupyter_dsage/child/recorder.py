@@ -1,0 +1,229 @@
+"""What the child writes into its journal, and what waits for that: one line, first in, first out.
+
+An entry is put when its fact is known, and *done* (told to clients, acknowledged, granted) when it is committed. Each
+step of the child's loop commits together what has gathered. A large payload is written by a thread; what was put behind
+it waits, so that the journal's order is that of the facts. Without a journal everything is done at once.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import queue
+import sqlite3
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jupyter_dsage import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_dsage.store.journal import Journal
+    from jupyter_dsage.wire.codec import Frame
+
+log = logging.getLogger(__name__)
+
+_FULL = (sqlite3.Error, OSError)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A row to be written. `client`: whose request it is (0: what is told)."""
+
+    client: int
+    header: Frame
+    payload: Frame | None = None
+    name: str | None = None
+    done: Callable[[], None] | None = None
+    """Called when it is committed."""
+    unstored: Callable[[str], None] | None = None
+    """Called instead, with the reason, if its payload could not be stored; None if it must be kept in any case."""
+    instead: Frame | None = None
+    """The header to be kept where the payload could not be."""
+    row: int = 0
+    ready: bool = True
+    crc: int | None = None
+    error: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its payload."""
+        return 0 if self.payload is None else memoryview(self.payload).nbytes
+
+
+class Recorder:
+    """Used by the child's loop, on its thread. `wake`: makes the loop's next wait return; from any thread."""
+
+    def __init__(self, journal: Journal | None, wake: Callable[[], None]) -> None:
+        self.journal = journal
+        self.wake = wake
+        self.trouble = ""
+        """Why something could not be stored last; empty while all is well."""
+        self._line: collections.deque[Entry] = collections.deque()
+        self._owed: collections.deque[Entry] = collections.deque()
+        """Entries without payload that could not be written, and must be before any other."""
+        self._forgotten: list[int] = []
+        self._written = 0
+        self._orders: queue.SimpleQueue[Entry | str] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self.stored: dict[int, int] = {}
+        """Client -> its requests committed since `take_stored`."""
+        if journal is not None:
+            self._ballast = journal.folder / "ballast"
+            self._ballast.write_bytes(bytes(settings.BALLAST_BYTES))
+
+    def next_row(self) -> int:
+        """Return the row that the next entry gets; 0 where there is no journal."""
+        return 0 if self.journal is None else self.journal.next_id
+
+    def put(self, entry: Entry) -> None:
+        """Put an entry into the line."""
+        if self.journal is None:
+            if entry.done is not None:
+                entry.done()
+            return
+        entry.row = self.journal.next_id
+        self.journal.next_id += 1
+        if entry.size > settings.LARGE_PAYLOAD_BYTES:
+            entry.ready = False
+            self._order(entry)
+        self._line.append(entry)
+
+    def forget(self, row: int) -> None:
+        """Let go of a row's payload with the next commit."""
+        self._forgotten.append(row)
+
+    def flush(self) -> None:
+        """Commit what is ready, and do what waited for it."""
+        while self._line and self._line[0].ready:
+            ready: list[Entry] = []
+            while self._line and self._line[0].ready:
+                ready.append(self._line.popleft())
+            self._store(ready)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be written."""
+        return not self._line
+
+    def _store(self, entries: list[Entry]) -> None:
+        if not self._owed and not any(entry.error for entry in entries):
+            try:
+                self._write(entries)
+            except _FULL as error:
+                self._note(error)
+            else:
+                self._finish(entries)
+                return
+        for entry in entries:  # one by one, so that only what has no room is not stored
+            self._store_one(entry)
+
+    def _write(self, entries: list[Entry]) -> None:
+        journal = self.journal
+        if journal is None:
+            raise RuntimeError("there is no journal to write")
+        journal.begin()
+        try:
+            for entry in entries:
+                journal.add(entry.row, entry.client, entry.header, entry.payload, entry.name, entry.crc)
+            for row in self._forgotten:
+                journal.forget(row)
+            journal.commit()
+        except _FULL:
+            journal.roll_back()
+            raise
+        self._forgotten.clear()
+        self._written += sum(entry.size for entry in entries) + 4096 * len(entries)
+        if self._written > settings.CHECKPOINT_BYTES:
+            self._written = 0
+            self._order("checkpoint")
+
+    def _store_one(self, entry: Entry) -> None:
+        owing = self._pay()
+        if not owing and not entry.error:
+            try:
+                self._write([entry])
+            except _FULL as error:
+                self._note(error)
+                entry.error = str(error)
+            else:
+                self._finish([entry])
+                return
+        if entry.payload is None or entry.unstored is None:
+            self._owe(entry)
+            self._finish([entry])
+            return
+        if entry.instead is not None:
+            self._owe(Entry(entry.client, entry.instead, row=entry.row))
+            self.stored[entry.client] = self.stored.get(entry.client, 0) + (entry.client > 0)
+        entry.unstored(entry.error or self.trouble)
+
+    def _owe(self, entry: Entry) -> None:
+        entry.payload, entry.crc = None, None
+        self._owed.append(entry)
+        self._pay()
+
+    def _pay(self) -> bool:
+        """Write what is owed; tell whether some still is."""
+        while self._owed:
+            try:
+                self._write([self._owed[0]])
+            except _FULL as error:
+                self._note(error)
+                return True
+            self._owed.popleft()
+        return False
+
+    def _note(self, error: Exception) -> None:
+        self._ballast.unlink(missing_ok=True)
+        if str(error) != self.trouble:
+            self.trouble = str(error)
+            log.error("the journal in %s cannot be written: %s", self.journal and self.journal.folder, error)
+
+    def _finish(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            if entry.client:
+                self.stored[entry.client] = self.stored.get(entry.client, 0) + 1
+            if entry.done is not None:
+                entry.done()
+
+    def take_stored(self) -> dict[int, int]:
+        """Return the requests committed since the last call, by client."""
+        stored, self.stored = self.stored, {}
+        return stored
+
+    # --- the thread that writes large payloads -------------------------------------------------------------
+
+    def _order(self, order: Entry | str) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="dsage-journal", daemon=True)
+            self._thread.start()
+        self._orders.put(order)
+
+    def _work(self) -> None:
+        journal = self.journal
+        while journal is not None and (order := self._orders.get()) != "end":
+            if isinstance(order, Entry):
+                try:
+                    order.crc = journal.write_file(order.row, order.payload or b"")
+                except OSError as error:
+                    journal.path(order.row).unlink(missing_ok=True)
+                    order.error = str(error)
+                order.ready = True
+                self.wake()
+                continue
+            try:
+                journal.checkpoint()
+            except _FULL as error:
+                log.warning("the journal in %s could not be tidied: %s", journal.folder, error)
+
+    def close(self) -> None:
+        """Write what is left, and close the journal."""
+        if self._thread is not None:
+            self._orders.put("end")
+            self._thread.join()
+        self.flush()
+        if self.journal is not None:
+            self.journal.close()

@@ -1,0 +1,235 @@
+"""The side of a session that listens to its children: what they tell, their ends, and those that come after them.
+
+A part of `Session`. All but `watch` and `_ask` is called by the I/O thread (see `client.link`).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import itertools
+import json
+import os
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from jupyter_dsage import settings
+from jupyter_dsage.client.engines import Engines
+from jupyter_dsage.client.ledger import CANCELLED
+from jupyter_dsage.client.link import ChildLink, log
+from jupyter_dsage.client.losses import lost_jobs
+from jupyter_dsage.client.shelf import Shelf
+from jupyter_dsage.client.start import find_child
+from jupyter_dsage.errors import DsageError, EngineError, SessionLost, StartError
+from jupyter_dsage.store.sessions import read
+from jupyter_dsage.wire import messages as m
+
+if TYPE_CHECKING:
+    from jupyter_dsage.client.batch import Batch
+    from collections.abc import Callable, Sequence
+
+    from jupyter_dsage.client.child_process import Started
+    from jupyter_dsage.net.engine_url import EngineURL
+
+
+class Attending:
+    """What a session knows of its child, and how it follows it. `look`: the session only looks and gives orders."""
+
+    _link: ChildLink
+
+    def __init__(self, started: Started, urls: Sequence[EngineURL], name: str | None, *, look: bool) -> None:
+        self.id = started.session
+        self.name = name or started.session
+        self._look = look
+        self._pool = Engines(urls, self._ask)
+        self._started = started
+        self._by_number: dict[int, Batch] = {}
+        self._by_name: dict[str, Batch] = {}
+        self._client = 0
+        """The number by which the session's children know this client."""
+        self._numbers = itertools.count(1)
+        self._shelf = Shelf()
+        self._watchers: dict[int, list[Callable[[dict[str, Any]], None]]] = {}
+        self._views: dict[int, dict[str, Any]] = {}
+        """Batch -> the last snapshot that was watched."""
+        self._asks: dict[int, Future[str]] = {}
+        self._lock = threading.RLock()
+        self._over: str | None = None
+        self._ending = ""
+        """Why the session ends, where that is meant."""
+        self._parting = False
+        """Whether it is left, and goes on without this process."""
+        self._revivals: list[float] = []
+        self._synced: Future[None] = Future()
+
+    @property
+    def pid(self) -> int:
+        """Pid of the child."""
+        return self._started.pid
+
+    def _batch(self, opened: m.OpenBatch) -> Batch:
+        """Return a new batch of this session."""
+        raise NotImplementedError
+
+    def post(self, message: m.Message, *frames: bytes) -> None:
+        """Send a message to the child."""
+        raise NotImplementedError
+
+    def watch(self, batch: int, callback: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+        """See `Batch.watch`."""
+        with self._lock:
+            watchers = self._watchers.setdefault(batch, [])
+            watchers.append(callback)
+            if self._over is None:
+                self.post(m.Watch(batch, on=True))
+
+        def off() -> None:
+            with self._lock:
+                if callback in watchers:
+                    watchers.remove(callback)
+                if not watchers and self._over is None:
+                    self.post(m.Watch(batch, on=False))
+
+        return off
+
+    def _ask(self, question: Callable[[int], m.Message]) -> Future[str]:
+        answer: Future[str] = Future()
+        with self._lock:
+            number = next(self._numbers)
+            self._asks[number] = answer
+        self.post(question(number))
+        return answer
+
+    # --- link.Receiver: called by the I/O thread -----------------------------------------------------------
+
+    def hello(self) -> m.Hello:
+        """See `link.Receiver`."""
+        python = "{}.{}".format(*sys.version_info)
+        version = importlib.metadata.version("jupyter_dsage")
+        started = psutil.Process().create_time()
+        return m.Hello(settings.PROTOCOL, version, python, os.getpid(), started, self._client, self._look)
+
+    def receive(self, message: m.Message, frames: list[bytes | memoryview]) -> None:
+        """See `link.Receiver`."""
+        match message:
+            case m.Outcomes():
+                self._by_number[message.batch].outcomes(message, frames[0] if frames else None)
+            case m.Lost():
+                batch = self._by_number[message.batch]
+                batch.ended(message.runs, lost_jobs(message, batch.name))
+            case m.Cancelled():
+                self._by_number[message.batch].ended(message.runs, CANCELLED)
+            case m.View():
+                self._show(message.batch, json.loads(bytes(frames[0])))
+            case m.PoolChanged():
+                self._pool_changed(message)
+            case m.Answer():
+                self._answered(message)
+            case _:
+                self._about_session(message)
+
+    def _about_session(self, message: m.Message) -> None:
+        match message:
+            case m.Welcome():
+                self._client = message.client
+                self._shelf.use(message.store)
+            case m.KnownBatch():
+                self._known(message)
+            case m.Synced():
+                if not self._synced.done():
+                    self._synced.set_result(None)
+            case m.Leaving():
+                self._ending = self._ending or f"{message.reason}."
+            case m.Refused():
+                if not self._synced.done():
+                    self._synced.set_exception(StartError(message.reason))
+                log.error("The child refused a message: %s", message.reason)
+
+    def _answered(self, message: m.Answer) -> None:
+        asked = self._asks.pop(message.ask, None)
+        if asked is None:
+            return  # the child that was asked is gone, and so was the question
+        if message.failed:
+            asked.set_exception(EngineError(message.text))
+        else:
+            asked.set_result(message.text)
+
+    def _known(self, known: m.KnownBatch) -> None:
+        """Take in a batch that was there before this client, or before its child."""
+        number = known.opened.batch
+        with self._lock:
+            batch = self._by_number.get(number)
+            if batch is None:
+                batch = self._by_number[number] = self._by_name[known.opened.name] = self._batch(known.opened)
+                batch.found(known)
+            else:
+                batch.resent()
+        if self._watchers.get(number):
+            self._link.post(m.Watch(number, on=True))
+
+    def _show(self, batch: int, view: dict[str, Any]) -> None:
+        view["session"]["name"] = self.name
+        self._views[batch] = view
+        for callback in list(self._watchers.get(batch, ())):
+            try:
+                callback(view)
+            except Exception:  # noqa: BLE001  (a display that fails must not end the session's I/O)
+                log.exception("A callback that watches batch %d failed.", batch)
+
+    def _pool_changed(self, message: m.PoolChanged) -> None:
+        self._pool.took(message)
+        for batch in list(self._by_number.values()):
+            batch.poke()
+
+    def child_gone(self) -> Started | None:
+        """See `link.Receiver`: revive the session from its journal, unless it ended on purpose."""
+        how = "" if self._parting else self._started.release()
+        if self._ending or not self._started.store:
+            self._ending = self._ending or f"its background process ended with {how}."
+            return None
+        now = time.monotonic()
+        self._revivals = [at for at in self._revivals if now - at < settings.REVIVAL_SECONDS] + [now]
+        record = read(Path(self._started.store))
+        if record is None or len(self._revivals) > settings.REVIVALS:
+            often = f", {len(self._revivals)} times within {settings.REVIVAL_SECONDS:.0f} s" if record else ""
+            self._ending = f"its background process ended with {how}{often}."
+            return None
+        log.warning("The background process of session %r ended with %s; it is revived.", self.name, how)
+        self._fail_asks("its background process was killed meanwhile: ask again.")
+        try:
+            self._started = find_child(record)
+        except DsageError as error:
+            self._ending = f"its background process ended with {how}, and cannot be revived: {error}"
+            return None
+        return self._started
+
+    def ended(self) -> None:
+        """See `link.Receiver`."""
+        if self._parting:
+            self._started.detach()
+        self._over = reason = self._ending
+        self._pool.ended()
+        for batch in list(self._by_number.values()):
+            batch.session_ended(reason)
+        for number, view in list(self._views.items()):
+            session = {"id": self.id, "name": self.name, "alive": False, "note": reason}
+            self._show(number, view | {"session": session, "workers": []})
+        self._fail_asks(reason)
+        if not self._synced.done():
+            self._synced.set_exception(SessionLost(f"Session {self.name!r} is over: {reason}"))
+        self._shelf.close()
+        self._gone()
+
+    def _fail_asks(self, reason: str) -> None:
+        asks, self._asks = self._asks, {}
+        for answer in asks.values():
+            answer.set_exception(SessionLost(f"Session {self.name!r}: {reason}"))
+
+    def _gone(self) -> None:
+        """Take note that the session is over, here."""
+        raise NotImplementedError

@@ -1,0 +1,154 @@
+"""What a client has posted: not yet sent, and sent but not yet in the session's journal.
+
+Requests that are to outlive the child are kept, in order, until the child says that they are stored; a child that is
+started anew is sent the rest again. Who posts much is slowed down here (P10).
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from jupyter_dsage import settings
+from jupyter_dsage.wire import codec
+from jupyter_dsage.wire import messages as m
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from jupyter_dsage.wire.codec import Frame
+
+    Post = tuple[m.Message, tuple[Frame, ...]]
+
+
+class Deferred(Protocol):
+    """Messages that are made when their turn comes. `size`: about how many bytes they will have."""
+
+    size: int
+
+    def due(self) -> bool:
+        """Tell whether they should go now, though nothing else waits behind them."""
+
+    def __call__(self) -> Iterable[Post]:
+        """Make the messages."""
+
+
+class Encoded(NamedTuple):
+    """A message ready to be sent. `request`: it is kept until it is stored."""
+
+    frames: list[Frame]
+    request: bool
+    size: int
+
+
+class Outbox:
+    """One client's; `put` from any thread, the rest from the I/O thread."""
+
+    def __init__(self) -> None:
+        self._waiting: collections.deque[Encoded | Deferred] = collections.deque()
+        self._kept: collections.deque[Encoded] = collections.deque()
+        self._stored = 0
+        self.keeping = True
+        """Whether there is a journal, so that requests are kept until they are in it."""
+        self._behind = 0
+        self._room = threading.Condition()
+        self._open = True
+
+    def encoded(self, message: m.Message, *frames: Frame) -> Encoded:
+        """Return a message ready to be sent; raises what `codec.encode` raises."""
+        size = sum(memoryview(frame).nbytes for frame in frames)
+        return Encoded(codec.encode(message, *frames), isinstance(message, m.REQUESTS), size)
+
+    def put(self, item: Encoded | Deferred) -> None:
+        """Post something."""
+        self._waiting.append(item)
+        if item.size:
+            self._charge(item.size)
+
+    def is_last(self, make: Deferred) -> bool:
+        """Tell whether this is what was posted last, and is not yet sent."""
+        try:
+            return self._waiting[-1] is make
+        except IndexError:
+            return False
+
+    # --- room ----------------------------------------------------------------------------------------------
+
+    def _charge(self, size: int) -> None:
+        with self._room:
+            self._behind += size
+            if size < 0:
+                self._room.notify_all()
+
+    def wait_for_room(self) -> None:
+        """Wait until little enough is behind."""
+        if self._behind > settings.JOURNAL_BEHIND_BYTES:
+            with self._room:
+                self._room.wait_for(lambda: not self._open or self._behind <= settings.JOURNAL_BEHIND_BYTES)
+
+    def close(self) -> None:
+        """Let everybody go on: nothing will be sent any more."""
+        with self._room:
+            self._open = False
+            self._room.notify_all()
+
+    # --- sending -------------------------------------------------------------------------------------------
+
+    def due(self, *, closing: bool) -> Iterator[list[Frame]]:
+        """Yield what is to be sent now, in order; what still gathers is left, unless all is to go."""
+        while self._waiting:
+            first = self._waiting[0]
+            if not isinstance(first, Encoded) and len(self._waiting) == 1 and not closing and not first.due():
+                return
+            self._waiting.popleft()
+            if isinstance(first, Encoded):
+                yield self._sent(first)
+                continue
+            made = [self.encoded(message, *frames) for message, frames in first()]
+            self._charge(sum(item.size for item in made) - first.size)
+            for item in made:
+                yield self._sent(item)
+
+    @property
+    def gathers(self) -> bool:
+        """Whether something waits to be sent."""
+        return bool(self._waiting)
+
+    def _sent(self, item: Encoded) -> list[Frame]:
+        if item.request and self.keeping:
+            self._kept.append(item)
+        elif item.size:
+            self._charge(-item.size)
+        return item.frames
+
+    def stored(self, count: int) -> None:
+        """Note that so many requests, from the first on, are in the journal."""
+        freed = 0
+        while self._stored < count and self._kept:
+            freed += self._kept.popleft().size
+            self._stored += 1
+        if freed:
+            self._charge(-freed)
+
+    def again(self) -> list[list[Frame]]:
+        """Return what a new child is to be sent again."""
+        return [item.frames for item in self._kept]
+
+
+class Patience:
+    """Counts how long something has been so, in steps of at most a second: a suspended machine counts for nothing."""
+
+    def __init__(self, seconds: float, so: Callable[[], bool]) -> None:
+        self._seconds = seconds
+        self._so = so
+        self._spent = 0.0
+        self._looked = time.monotonic()
+
+    def over(self) -> bool:
+        """Look; tell whether it has been so for long enough."""
+        now = time.monotonic()
+        step, self._looked = min(now - self._looked, 1.0), now
+        self._spent = self._spent + step if self._so() else 0.0
+        return self._spent >= self._seconds

@@ -1,0 +1,106 @@
+"""Outcomes that nobody has looked at yet: in memory up to a limit, beyond it on disk (P10).
+
+Where the session has a journal they stand there already, and only the copy in memory goes; else they go to a temporary
+file. Used by a session's I/O thread, which brings outcomes, and by whoever looks at them.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import weakref
+from collections import OrderedDict
+from typing import IO, TYPE_CHECKING
+
+from jupyter_dsage import settings
+from jupyter_dsage.store.journal import JournalReader
+
+if TYPE_CHECKING:
+    from jupyter_dsage.client.record import Chunk
+    from jupyter_dsage.wire.payload import Frame
+
+
+class Shelf:
+    """One session's outcomes. `folder`: where a temporary file may lie."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: OrderedDict[int, tuple[Chunk, int]] = OrderedDict()
+        """id of a chunk -> the chunk and its bytes, those that came first foremost."""
+        self._bytes = 0
+        self._journal: JournalReader | None = None
+        self._spool: IO[bytes] | None = None
+        self._away: weakref.WeakSet[Chunk] = weakref.WeakSet()
+        """Chunks whose payload is in the journal only."""
+
+    def use(self, store: str) -> None:
+        """Read in the journal in this folder."""
+        if self._journal is None and store:
+            self._journal = JournalReader(store)
+
+    def put(self, chunk: Chunk, data: Frame | None) -> None:
+        """Take a chunk in, with its payload if that came along."""
+        with self._lock:
+            if data is None:
+                self._away.add(chunk)
+                return
+            size = memoryview(data).nbytes
+            self._held[id(chunk)] = (chunk, size)
+            self._bytes += size
+            while self._bytes > settings.OUTCOMES_KEPT_BYTES and self._held:
+                self._put_away(*self._held.popitem(last=False)[1])
+
+    def _put_away(self, chunk: Chunk, size: int) -> None:
+        self._bytes -= size
+        data = chunk.data
+        if data is None:
+            return
+        if chunk.row and self._journal is not None:
+            self._away.add(chunk)
+        else:
+            chunk.row = -1 - self._write(data)
+        chunk.data = None
+
+    def _write(self, data: Frame) -> int:
+        """Write a payload into the temporary file; return where it begins."""
+        if self._spool is None:
+            self._spool = tempfile.TemporaryFile(prefix="dsage-")  # noqa: SIM115  (it lives as long as the outcomes)
+        at = self._spool.seek(0, os.SEEK_END)
+        self._spool.write(memoryview(data).nbytes.to_bytes(8, "little"))
+        self._spool.write(data)
+        self._spool.flush()
+        return at
+
+    def take(self, chunk: Chunk) -> Frame:
+        """Return a chunk's payload, which is not kept any more; raises JournalError if it is gone."""
+        with self._lock:
+            known = self._held.pop(id(chunk), None)
+            if known is not None:
+                self._bytes -= known[1]
+            data = chunk.data
+            if data is None and chunk.row < 0 and self._spool is not None:
+                size = int.from_bytes(os.pread(self._spool.fileno(), 8, -1 - chunk.row), "little")
+                data = os.pread(self._spool.fileno(), size, 7 - chunk.row)
+        if data is None:
+            if self._journal is None:
+                raise RuntimeError("a chunk without data")
+            data = self._journal.payload(chunk.row)
+        with self._lock:
+            self._away.discard(chunk)
+        return data
+
+    def function(self, name: str) -> bytes | None:
+        """Return a function's payload from the journal, by its id, or None."""
+        return None if self._journal is None else self._journal.named(name)
+
+    @property
+    def needs_journal(self) -> bool:
+        """Whether there are outcomes that nobody has looked at and that stand in the journal only."""
+        with self._lock:
+            return len(self._away) > 0
+
+    def close(self) -> None:
+        """Close the journal; it is opened again if somebody looks."""
+        if self._journal is not None:
+            self._journal.close()

@@ -1,0 +1,232 @@
+"""The journal of one session: a log of what clients asked and of what they were told, in one order, in SQLite.
+
+Written by the child alone (a lock says so), read by it when it is started anew, and by clients that look at outcomes.
+A row is a message: its header as it travels, and its payload, inside the row or, if large, in a file of its own. What
+the messages mean is not known here.
+
+WAL with ``synchronous=NORMAL``: a commit is one append to the log file, without waiting for the disk; what a crash of
+the machine tears off is found by SQLite's checksums, and a torn file by its own. On network file systems, where WAL
+does not work, a rollback journal is used (https://www.sqlite.org/wal.html).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import psutil
+
+from jupyter_dsage import settings
+from jupyter_dsage.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Frame = bytes | memoryview
+
+VERSION = 1
+_NETWORK = ("nfs", "cifs", "smb", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.sshfs", "9p")
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS log (
+    id INTEGER PRIMARY KEY, client INTEGER NOT NULL, name TEXT, header BLOB NOT NULL, payload BLOB,
+    file INTEGER, crc INTEGER
+);
+CREATE INDEX IF NOT EXISTS by_name ON log (name) WHERE name IS NOT NULL;
+"""
+
+
+class Row(NamedTuple):
+    """One row. `client`: who asked (0: what the child told); `whole`: its payload is there, if it ever had one."""
+
+    id: int
+    client: int
+    header: bytes
+    whole: bool
+
+
+class Journal:
+    """The journal in a folder, to be written. Raises JournalError if another process writes it, or it is no journal."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self._files = self.folder / "payloads"
+        self._files.mkdir(mode=0o700, exist_ok=True)
+        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise JournalError(f"The journal in {folder} is in use: its session is alive.") from None
+        path = self.folder / "journal.db"
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._db = _connected(path)
+        self._db.execute(f"PRAGMA journal_mode={'TRUNCATE' if on_network(folder) else 'WAL'}")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute("PRAGMA wal_autocheckpoint=0")  # `checkpoint` does it, beside the child's loop
+        self._db.executescript(_SCHEMA)
+        if self.meta("version", str(VERSION)) != str(VERSION):
+            raise JournalError(f"The journal in {folder} was written by another version of jupyter_dsage.")
+        self.set_meta("version", str(VERSION))
+        self.next_id = 1 + int(self._db.execute("SELECT coalesce(max(id), 0) FROM log").fetchone()[0])
+
+    # --- writing -------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def add(
+        self, row: int, client: int, header: Frame, payload: Frame | None, name: str | None, crc: int | None
+    ) -> None:
+        """Add a row. `crc`: the payload was written to a file (`write_file`) and has this checksum."""
+        size = None if crc is None or payload is None else memoryview(payload).nbytes
+        inside = payload if crc is None else None
+        values = (row, client, name, header, inside, size, crc)
+        self._db.execute(
+            "INSERT INTO log (id, client, name, header, payload, file, crc) VALUES (?,?,?,?,?,?,?)", values
+        )
+
+    def forget(self, row: int) -> None:
+        """Let go of a row's payload, which nobody needs any more."""
+        self._db.execute("UPDATE log SET payload = NULL, file = NULL, crc = NULL WHERE id = ?", (row,))
+        self.path(row).unlink(missing_ok=True)
+
+    def commit(self) -> None:
+        """Make what was added last."""
+        self._db.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """Undo what was added since `begin`, if SQLite has not done so."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep a small fact beside the log."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def meta(self, key: str, default: str = "") -> str:
+        """Return a small fact."""
+        found = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return default if found is None else str(found[0])
+
+    def path(self, row: int) -> Path:
+        """Return the file of a row's payload, if it has one."""
+        return self._files / str(row)
+
+    def write_file(self, row: int, payload: Frame) -> int:
+        """Write a large payload to its file; return its checksum. May be called from another thread."""
+        with self.path(row).open("wb") as file:
+            file.write(payload)
+        return zlib.crc32(payload)
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database; from another thread, on a connection of its own."""
+        with _connected(self.folder / "journal.db") as db:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        db.close()
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    def rows(self) -> Iterator[Row]:
+        """Return the rows in order."""
+        query = "SELECT id, client, header, file, crc FROM log ORDER BY id"
+        for row, who, header, size, crc in self._db.execute(query):
+            yield Row(row, who, header, crc is None or self._whole(row, size, crc))
+
+    def told(self) -> Iterator[Row]:
+        """Return the rows that were told up to now, the newest first, while others may be added."""
+        query = "SELECT id, header FROM log WHERE client = 0 AND id < ? ORDER BY id DESC LIMIT ?"
+        at = self.next_id
+        while rows := self._db.execute(query, (at, settings.SYNC_ROWS)).fetchall():
+            for row, header in rows:
+                yield Row(row, 0, header, whole=True)
+            at = rows[-1][0]
+
+    def _whole(self, row: int, size: int, crc: int) -> bool:
+        try:
+            data = self.path(row).read_bytes()
+        except OSError:
+            return False
+        return len(data) == size and zlib.crc32(data) == crc
+
+    def payload(self, row: int) -> bytes:
+        """Return a row's payload; raises JournalError if it is gone."""
+        return _payload(self._db, self._files, row)
+
+    def count(self, client: int) -> int:
+        """Return how many rows a client has."""
+        return int(self._db.execute("SELECT count(*) FROM log WHERE client = ?", (client,)).fetchone()[0])
+
+    def close(self) -> None:
+        """Close it, and let others have it."""
+        self._db.close()
+        os.close(self._lock)
+
+
+class JournalReader:
+    """The same journal as a client reads it: payloads only, from any thread."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+
+    def payload(self, row: int) -> bytes:
+        """Return a row's payload; raises JournalError."""
+        with self._lock:
+            return _payload(self._opened(), self._folder / "payloads", row)
+
+    def named(self, name: str) -> bytes | None:
+        """Return the payload of the row with a name (a function's id), or None."""
+        with self._lock:
+            found = self._opened().execute("SELECT id FROM log WHERE name = ?", (name,)).fetchone()
+            return None if found is None else _payload(self._opened(), self._folder / "payloads", found[0])
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._db is None:
+            path = self._folder / "journal.db"
+            if not path.exists():
+                raise JournalError(f"The journal in {self._folder} is gone: its session was ended by die().")
+            self._db = _connected(path)
+        return self._db
+
+    def close(self) -> None:
+        """Close it."""
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    # Autocommit: transactions are begun and ended by name. The lock of who calls keeps threads apart.
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+
+
+def _payload(db: sqlite3.Connection, files: Path, row: int) -> bytes:
+    found = db.execute("SELECT payload, crc FROM log WHERE id = ?", (row,)).fetchone()
+    if found is not None and found[1] is not None:
+        try:
+            return (files / str(row)).read_bytes()
+        except OSError as error:
+            raise JournalError(f"A payload of the journal in {files.parent} cannot be read: {error}.") from None
+    if found is None or found[0] is None:
+        raise JournalError(f"Row {row} of the journal in {files.parent} has no payload any more.")
+    return bytes(found[0])
+
+
+def on_network(folder: str) -> bool:
+    """Tell whether a folder lies on a network file system."""
+    place = os.path.realpath(folder)
+    best, kind = "", ""
+    for part in psutil.disk_partitions(all=True):
+        inside = place == part.mountpoint or place.startswith(part.mountpoint.rstrip("/") + "/")
+        if inside and len(part.mountpoint) >= len(best):
+            best, kind = part.mountpoint, part.fstype.lower()
+    return kind.startswith(_NETWORK)

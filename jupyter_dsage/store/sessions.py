@@ -1,0 +1,158 @@
+"""Where sessions are found again: one folder each in Jupyter's data directory, with a record and the journal.
+
+The record says whose session it is (kernel, notebook); a *connection file* in the runtime folder, written by the child
+when it listens, says where it listens and which process it is. A session lives if that process does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import msgspec
+import psutil
+from jupyter_core.paths import jupyter_data_dir
+
+from jupyter_dsage import settings
+from jupyter_dsage.wire.setup import ChildSetup
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """A connection file: the child's pid and start time (seconds since the epoch)."""
+
+    pid: int
+    started: float
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What is known of a session without its child. `kernel`: the name of its kernel's connection file.
+
+    `setup`: how its child was started, and is started anew; `package`: the version that wrote the journal.
+    """
+
+    id: str
+    name: str
+    created: float
+    kernel: str
+    notebook: str
+    package: str
+    setup: ChildSetup
+
+    @property
+    def store(self) -> Path:
+        """The session's own folder in the data directory."""
+        return Path(self.setup.store)
+
+    def connection(self) -> Connection | None:
+        """Return who its child is, if it lives."""
+        try:
+            found = msgspec.json.decode((Path(self.setup.folder) / "connection.json").read_bytes(), type=Connection)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return found if lives(found.pid, found.started) else None
+
+
+def sessions_folder() -> Path:
+    """Return the folder of all sessions' folders, made of mode 0700."""
+    folder = Path(jupyter_data_dir()) / "dsage" / "sessions"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def new_folder(session: str) -> Path:
+    """Make the folder of a new session."""
+    folder = sessions_folder() / session
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def write(record: Record) -> None:
+    """Write a session's record, whole or not at all."""
+    _write(record.store / "session.json", msgspec.json.encode(record))
+
+
+def write_connection(folder: str) -> None:
+    """Write the connection file of the calling process."""
+    me = psutil.Process()
+    _write(Path(folder) / "connection.json", msgspec.json.encode(Connection(me.pid, me.create_time())))
+
+
+def _write(path: Path, data: bytes) -> None:
+    new = path.with_suffix(f".{os.getpid()}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as file:  # noqa: PTH123  (a descriptor)
+        file.write(data)
+    new.replace(path)
+
+
+def read(folder: Path) -> Record | None:
+    """Return the record in a session's folder, or None where there is none that can be read."""
+    try:
+        return msgspec.json.decode((folder / "session.json").read_bytes(), type=Record)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def records() -> list[Record]:
+    """Return all sessions that left a record, oldest first."""
+    found = [record for folder in sessions_folder().iterdir() if (record := read(folder)) is not None]
+    return sorted(found, key=lambda record: record.created)
+
+
+def lives(pid: int, started: float) -> bool:
+    """Tell whether a process lives that has this pid and this start time (seconds since the epoch)."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def took_over(setup: ChildSetup) -> None:
+    """Note in a session's record which child it has now; called by that child, which holds the journal."""
+    record = read(Path(setup.store))
+    if record is not None:
+        write(msgspec.structs.replace(record, setup=setup))
+
+
+def remove(record: Record) -> None:
+    """Remove a session from the disk, its runtime folder included."""
+    shutil.rmtree(record.store, ignore_errors=True)
+    shutil.rmtree(record.setup.folder, ignore_errors=True)
+
+
+def sweep(now: float | None = None) -> list[str]:
+    """Remove the journals that are too old, and the oldest of those that are too large together; never a live one.
+
+    Returns the ids of those removed.
+    """
+    now = time.time() if now is None else now
+    dead = [(_touched(record), _size(record.store), record) for record in records() if record.connection() is None]
+    dead.sort(key=lambda part: part[0], reverse=True)
+    gone, total = [], 0
+    for touched, size, record in dead:
+        total += size
+        if now - touched > settings.JOURNAL_DAYS * 86400 or total > settings.JOURNALS_BYTES:
+            remove(record)
+            gone.append(record.id)
+    return gone
+
+
+def _touched(record: Record) -> float:
+    files = [
+        path for name in ("session.json", "journal.db", "journal.db-wal") if (path := record.store / name).exists()
+    ]
+    return max((path.stat().st_mtime for path in files), default=record.created)
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size  # noqa: PTH118  (os.walk gives texts)
+            except FileNotFoundError:
+                continue  # it went meanwhile
+    return total
