@@ -30,9 +30,9 @@ from jupyter_dsage.store.sessions import read
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
-    from jupyter_dsage.client.batch import Batch
     from collections.abc import Callable, Sequence
 
+    from jupyter_dsage.client.batch import Batch
     from jupyter_dsage.client.child_process import Started
     from jupyter_dsage.net.engine_url import EngineURL
 

@@ -19,10 +19,10 @@ from jupyter_dsage.client.opening import spawn
 from jupyter_dsage.errors import UsageError
 
 if TYPE_CHECKING:
-    from jupyter_dsage.client.session import Session
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from jupyter_dsage.client.batch import Batch
+    from jupyter_dsage.client.session import Session
 
 COMMANDS = ("refresh", "die")
 

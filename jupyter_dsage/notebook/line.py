@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jupyter_dsage.errors import UsageError
-from jupyter_dsage.notebook.options import Option, Word, is_option, take, words
+from jupyter_dsage.notebook.options import Option, Word, is_option, seconds, size, take, whole, words
 
 USAGE = (
     "Usage: %%scatter [OPTIONS] NAME for VARS in EXPR [if COND]   or   %%scatter [OPTIONS] NAME using JOBS   "
@@ -23,6 +23,10 @@ OPTIONS = {
     "session": Option("a session's name"),
     "limit": Option("a number", 1),
     "retries": Option("a number", 0),
+    "timeout": Option("a time, such as 30s,", read=seconds),
+    "memory": Option("an amount, such as 500MB,", read=size),
+    "at-most-once": Option(),
+    "priority": Option("a whole number", read=whole),
     "wait": Option(),
     "quiet": Option(),
 }
@@ -45,8 +49,24 @@ class Line:
     session: str | None = None
     limit: int | None = None
     retries: int | None = None
+    timeout: float | None = None
+    memory: int | None = None
+    at_most_once: bool = False
+    priority: int | None = None
     wait: bool = False
     quiet: bool = False
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """What belongs to the cell that makes a batch, and cannot be changed later."""
+        said = {
+            "retries": self.retries,
+            "timeout": self.timeout,
+            "memory": self.memory,
+            "at_most_once": self.at_most_once or None,
+            "priority": self.priority,
+        }
+        return {name: value for name, value in said.items() if value is not None}
 
 
 def parse(line: str) -> Line:
@@ -54,7 +74,7 @@ def parse(line: str) -> Line:
 
     >>> parse("hist for x in range(100) --limit 2")
     Line(name='hist', loops=True, text='for x in range(100)', start=5, into=None, session=None, limit=2, retries=None,
-    wait=False, quiet=False)
+    timeout=None, memory=None, at_most_once=False, priority=None, wait=False, quiet=False)
     """
     given = words(line)
     options: dict[str, Any] = {}
@@ -80,7 +100,9 @@ def parse(line: str) -> Line:
     if name is None and "into" not in options:
         example = "hist for x in range(100)" if loops else "hist using inList"
         raise UsageError(f"A name is missing before {'for' if loops else 'using'!r}, as in: {example}.")
-    return Line(name, loops, line[start:stop], start, **options)
+    return Line(
+        name, loops, line[start:stop], start, **{key.replace("-", "_"): value for key, value in options.items()}
+    )
 
 
 def _head(given: list[Word], options: dict[str, Any]) -> tuple[int, str | None]:

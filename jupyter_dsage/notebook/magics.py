@@ -69,6 +69,10 @@ class DsageMagics(Magics):
           --session NAME   run in this session (%dsage start --name NAME)
           --limit N        run at most N jobs at once
           --retries N      try a job that raises N times again
+          --timeout T      end a job that takes longer, such as 30s or 10min
+          --memory M       end a job that takes more memory, such as 500MB
+          --at-most-once   report a job lost with its worker as lost, rather than trying it again
+          --priority N     batches of a higher one go first
           --wait           return when all jobs have ended
           --quiet          show nothing
         """
@@ -85,8 +89,11 @@ class DsageMagics(Magics):
     def _scatter(self, said: Line, cell: Cell) -> None:
         names = self.shell.user_ns
         into = sessions.batch(said.into, said.session, names) if said.into else None
-        if into is not None and said.retries is not None:
-            raise errors.UsageError("--retries belongs to the cell that makes a batch: it cannot be changed by --into.")
+        if into is not None and said.fixed:
+            option = next(iter(said.fixed)).replace("_", "-")
+            raise errors.UsageError(
+                f"--{option} belongs to the cell that makes a batch: it cannot be changed by --into."
+            )
         if into is not None and into.function is None:
             raise errors.UsageError(f"Batch {into.name!r} grows by session.submit, not by --into.")
         function, jobs = self._job(said, cell, said.name or (into.name if into else ""))
@@ -127,7 +134,8 @@ class DsageMagics(Magics):
           %dsage cancel [BATCH…]              end jobs that have not ended
           %dsage retry [BATCH…]               run failed jobs again
           %dsage log [N]                      the last N lines of the child's log
-          %dsage ps                           the processes: pid, what, CPU, memory
+          %dsage attach [NAME]                a session from before: its batches, under their names, and their views
+          %dsage ps                           all sessions and their processes: pid, what, CPU, memory
           %dsage die [--all]                  end the session and every process it started
 
         Each but ``start`` takes ``--session NAME``. Nobody has to start a session: the first ``%%scatter`` does.
@@ -140,7 +148,7 @@ class DsageMagics(Magics):
           %dsage log 50
         """
         try:
-            answer = verbs.run(line, self.shell.user_ns)
+            answer = verbs.run(line, self.shell.user_ns, lambda batch: _show(batch, follow=False))
         except _SENTENCES as error:
             raise ShownUsageError(f"{error}\n{verbs.USAGE}") from None
         except BaseException as error:
@@ -152,7 +160,7 @@ class DsageMagics(Magics):
 def _started(said: Line, function: Callable[..., Any], jobs: Jobs) -> Batch:
     session = sessions.ready(said.session)
     submit = session.map if jobs.bare else session.scatter
-    return submit(function, jobs.jobs, name=said.name, retries=said.retries or 0, limit=said.limit)
+    return submit(function, jobs.jobs, name=said.name, limit=said.limit, **said.fixed)
 
 
 def _grown(said: Line, batch: Batch, function: Callable[..., Any], jobs: Jobs) -> Batch:
@@ -200,6 +208,9 @@ def register(ip: Any) -> None:
     from jupyter_dsage.notebook import display
 
     ip.register_magics(DsageMagics)
+    notice = sessions.notice()
+    if notice:
+        print(notice)  # noqa: T201  (what a person wants to know first)
     completion.register(ip)
     display.register(ip)
 

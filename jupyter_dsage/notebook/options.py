@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import UsageError
+from jupyter_dsage.net.durations import seconds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _OPENING, _CLOSING = "([{", ")]}"
 
@@ -31,6 +33,8 @@ class Option:
     """What its value is called in a sentence; None if it takes none."""
     least: int | None = None
     """The smallest number; None if its value is no number."""
+    read: Callable[[str], Any] | None = None
+    """Reads its value; raises UsageError. None if it is a word or a number."""
 
 
 def words(line: str) -> list[Word]:
@@ -98,6 +102,9 @@ def take(given: list[Word], at: int, known: Mapping[str, Option], out: dict[str,
         if at == len(given) or is_option(given[at]):
             raise UsageError(f"--{name} wants {option.value} after it.")
         value = given[at].text
+    if option.read is not None:
+        out[name] = option.read(value)
+        return at + 1
     out[name] = _unquoted(value) if option.least is None else _number(name, value, option.least)
     return at + 1
 
@@ -116,3 +123,40 @@ def _unquoted(value: str) -> str:
         except (ValueError, SyntaxError):
             return value
     return value
+
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+def seconds(text: str) -> float:
+    """Return a time limit in seconds; raises UsageError.
+
+    >>> seconds("90"), seconds("1.5s"), seconds("10min")
+    (90.0, 1.5, 600.0)
+    """
+    value = seconds_of(text) or 0.0
+    if not value > 0:
+        raise UsageError(f"{text!r} is no time: give a number above 0 with s, min or h behind it, such as 30s.")
+    return value
+
+
+def size(text: str) -> int:
+    """Return an amount of memory in bytes; raises UsageError.
+
+    >>> size("500MB"), size("2GiB")
+    (500000000, 2147483648)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", text)
+    unit = _UNITS.get(found[2].upper()) if found else None
+    value = int(float(found[1]) * unit) if found and unit else 0
+    if value < 1:
+        raise UsageError(f"{text!r} is no amount of memory: give a number with MB or GB behind it, such as 500MB.")
+    return value
+
+
+def whole(text: str) -> int:
+    """Return a whole number, which may be below 0; raises UsageError."""
+    if not re.fullmatch(r"[+-]?\d{1,9}", text):
+        raise UsageError(f"{text!r} is no whole number.")
+    return int(text)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import keyword
+import re
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.client.batch import Batch
-from jupyter_dsage.client.opening import spawn
+from jupyter_dsage.client.opening import found_here, spawn
 from jupyter_dsage.client.session import living
 from jupyter_dsage.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     from jupyter_dsage.client.session import Session
 
@@ -77,3 +79,26 @@ def batch(name: str, session: str | None, names: Mapping[str, Any]) -> Batch:
 
 def _there(names: Mapping[str, Any]) -> str:
     return f"there is {', '.join(names)}." if names else "there is none."
+
+
+def bind(batch: Batch, names: MutableMapping[str, Any]) -> str:
+    """Give a batch its name among the user's, or one that is free; return it."""
+    name = re.sub(r"\W", "_", batch.name)
+    if not name.isidentifier() or keyword.iskeyword(name):
+        name = f"_{name}"
+    wanted, number = name, 1
+    while name in names and names[name] is not batch:
+        number += 1
+        name = f"{wanted}_{number}"
+    names[name] = batch
+    return name
+
+
+def notice() -> str:
+    """Return the sentence that says which session of this kernel or notebook there is; empty if there is none."""
+    record = found_here()
+    if record is None:
+        return ""
+    state = "is alive" if record.connection() is not None else "has left its journal"
+    name = "" if record.name == DEFAULT else f" {record.name}"
+    return f"Session {record.name!r} of this notebook {state}: %dsage attach{name} brings it back, with its batches."

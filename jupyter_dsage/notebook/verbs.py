@@ -6,13 +6,16 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dsage.client import processes
+from jupyter_dsage.client.opening import attach
+from jupyter_dsage.client.processes import columns
 from jupyter_dsage.client.session import living
 from jupyter_dsage.errors import UsageError
-from jupyter_dsage.notebook import processes, sessions
+from jupyter_dsage.notebook import sessions
 from jupyter_dsage.notebook.options import Option, is_option, take, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, MutableMapping
 
     from jupyter_dsage.client.batch import Batch
     from jupyter_dsage.client.session import Session
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 USAGE = (
     "Usage: %dsage start [URL…] [--name NAME] | status | engine add URL | engine remove URL [--now] | "
     "engine scale URL SLOTS | refresh | pause [BATCH…] | resume [BATCH…] | cancel [BATCH…] | retry [BATCH…] | "
-    "log [N] | ps | die [--all]   (%dsage? tells more)"
+    "log [N] | attach [NAME] | ps | die [--all]   (%dsage? tells more)"
 )
 
 LOG_LINES = 20
@@ -48,7 +51,9 @@ class Call:
 
     words: list[str]
     options: Mapping[str, Any]
-    names: Mapping[str, Any]
+    names: MutableMapping[str, Any]
+    show: Callable[[Batch], None]
+    """Shows a batch below the cell."""
 
     @property
     def session(self) -> str | None:
@@ -62,8 +67,8 @@ class Call:
         return list(sessions.found(self.session).batches.values())
 
 
-def run(line: str, names: Mapping[str, Any]) -> str:
-    """Do what a line says and return the answer; raises DsageError."""
+def run(line: str, names: MutableMapping[str, Any], show: Callable[[Batch], None] = lambda _: None) -> str:
+    """Do what a line says and return the answer; raises DsageError. `show`: shows a batch below the cell."""
     given = words(line)
     if not given:
         raise UsageError(f"%dsage wants a verb: {', '.join(VERBS)}.")
@@ -83,7 +88,7 @@ def run(line: str, names: Mapping[str, Any]) -> str:
             at += 1
     if plain and verb.words is None:
         raise UsageError(f"'%dsage {given[0].text}' takes no words behind it, so {plain[0]!r} is too much.")
-    return verb.act(Call(plain, options, names))
+    return verb.act(Call(plain, options, names, show))
 
 
 def _start(call: Call) -> str:
@@ -178,7 +183,26 @@ def _log(call: Call) -> str:
 
 
 def _ps(call: Call) -> str:
-    return "\n".join(columns(processes.table(sessions.found(call.session))))
+    """List all sessions of this user with their processes, those of this kernel first."""
+    if call.session:
+        return "\n".join(columns(processes.table(sessions.found(call.session))))
+    return "\n\n".join(processes.all_told(living())) or "There is no session, and no journal of one."
+
+
+def _attach(call: Call) -> str:
+    if len(call.words) > 1:
+        raise UsageError("'%dsage attach' takes one name of a session at most.")
+    known = {session.id for session in living()}
+    session = attach(call.words[0] if call.words else None)
+    lines = [f"Session {session.name!r} is {'here already' if session.id in known else 'back'}: child {session.pid}."]
+    for name, batch in session.batches.items():
+        bound = sessions.bind(batch, call.names)
+        counts = ", ".join(f"{count:,} {word}" for word, count in batch.counts.items() if count) or "no jobs"
+        renamed = "" if bound == name else f" (was {name})"
+        note = f"; {batch.note}" if batch.note else ""
+        lines.append(f"  {bound}{renamed}: {counts}{note}")
+        call.show(batch)
+    return "\n".join(lines)
 
 
 def _die(call: Call) -> str:
@@ -204,24 +228,7 @@ VERBS: dict[str, Verb] = {
     "cancel": Verb(_cancel, words="BATCH"),
     "retry": Verb(_retry, words="BATCH"),
     "log": Verb(_log, words="N"),
+    "attach": Verb(_attach, {}, "NAME"),
     "ps": Verb(_ps),
     "die": Verb(_die, {"session": _SESSION, "all": Option()}),
 }
-
-
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as lines with aligned columns, numbers to the right.
-
-    >>> columns([("batch", "jobs"), ("hist", "100"), ("tails", "7")])
-    ['  batch  jobs', '  hist    100', '  tails     7']
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    number = [any(cell[:1].isdecimal() for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, number, strict=True)
-        ).rstrip()
-        for row in rows
-    ]

@@ -260,7 +260,7 @@ class Adopt(Message, frozen=True, tag="adopt"):
     batch: Number
 
 
-class Part(Message, frozen=True, tag="part"):
+class Part(Message, frozen=True, tag="bye"):
     """This client leaves; the child stays while it has work."""
 
 

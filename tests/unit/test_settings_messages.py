@@ -24,7 +24,7 @@ UNIONS: dict[str, tuple[Any, ...]] = {
     f"{module.__name__.rpartition('.')[2]}.{name}": get_args(union)
     for module in (m, remote)
     for name, union in vars(module).items()
-    if name.startswith(("FROM_", "TO_")) and name != "FROM_ROLE"
+    if name.startswith(("FROM_", "TO_", "IN_")) and name != "FROM_ROLE"
 } | {"remote.Envelope": (remote.Envelope,)}
 KINDS = sorted(m.Message.__subclasses__(), key=lambda kind: kind.__name__)
 
