@@ -25,7 +25,7 @@ from jupyter_dsage.core.scheduler import Scheduler
 from jupyter_dsage.core.states import State
 from jupyter_dsage.errors import DsageError, EngineError, ProtocolError, UsageError
 from jupyter_dsage.store.journal import Journal
-from jupyter_dsage.store.sessions import lives, took_over, write_connection
+from jupyter_dsage.store.sessions import lives, sweep, took_over, write_connection
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.setup import EngineSetup
@@ -81,7 +81,7 @@ class Child:
         )
         self._notes: list[str] = []
         self._leaving = ""
-        self._idle = Idle(settings.IDLE_SECONDS)
+        self._idle = Idle(setup.idle)
         self._syncs: list[Iterator[None]] = []
         """Clients that are being told of the past."""
         self._opened: dict[int, m.OpenBatch] = {}
@@ -99,6 +99,8 @@ class Child:
         try:
             for engine in self._wanted_engines():
                 self._open_engine(engine)
+            for session in sweep():
+                log.info("the journal of session %s was removed: it was too old, or all together too large", session)
             while not self._leaving:
                 self._step()
         except Exception:  # logged for the user, then raised again
@@ -132,11 +134,8 @@ class Child:
         """Take up what an earlier child of this session left in the journal."""
         if self._journal is None:
             return
-        revival = Revival(self._journal, self._scheduler, self._payloads, self._handle)
+        revival = Revival(self._journal, self._scheduler, self._payloads, self._handle, self._note_opened)
         rows = revival.replay()
-        self._opened.update(revival.opened)
-        for batch in self._opened:
-            self._views.opened(batch, time.monotonic())
         for told in revival.errors:
             self._views.restored(told)
         self._performer.settle()
@@ -284,9 +283,12 @@ class Child:
         if event is not None:
             self._handle(event)
         if isinstance(message, m.OpenBatch):
-            self._views.opened(message.batch, time.monotonic())
+            self._note_opened(message)
             self._clients.owns(message.batch, client)
-            self._opened[message.batch] = message
+
+    def _note_opened(self, message: m.OpenBatch) -> None:
+        self._views.opened(message.batch, time.monotonic())
+        self._opened[message.batch] = message
 
     def _answer(self, peer: Peer, message: m.Message) -> None:
         """Do what a client asks for, and answer; raises ProtocolError if it is no question."""
@@ -371,7 +373,7 @@ class Child:
         if self._setup.stay:
             busy = self._clients.staying or self._working() or not self._recorder.idle
             if self._idle.over(busy=busy, now=now):
-                self._leaving = f"it had neither work nor a client for {settings.IDLE_SECONDS:.0f} s"
+                self._leaving = f"it had neither work nor a client for {self._setup.idle:.0f} s"
         elif self._lifeline in ready or (looking and not lives(self._setup.owner, self._setup.owner_started)):
             self._leaving = "the process that started this session has ended"
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
+from jupyter_dsage.store.journal import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,14 @@ class Entry:
         return 0 if self.payload is None else memoryview(self.payload).nbytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """Bring everything to the disk, these rows' files too; then what is to be forgotten may be."""
+
+    files: list[int]
+    forget: list[int]
+
+
 class Recorder:
     """Used by the child's loop, on its thread. `wake`: makes the loop's next wait return; from any thread."""
 
@@ -65,14 +74,19 @@ class Recorder:
         self._owed: collections.deque[Entry] = collections.deque()
         """Entries without payload that could not be written, and must be before any other."""
         self._forgotten: list[int] = []
+        """Rows whose payload nobody needs, once what says so is surely on the disk."""
+        self._sure: collections.deque[int] = collections.deque()
+        """Those of them of which that is so."""
+        self._files: list[int] = []
+        """Rows with files written since the last checkpoint."""
         self._written = 0
-        self._orders: queue.SimpleQueue[Entry | str] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Entry | _Checkpoint | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self.stored: dict[int, int] = {}
         """Client -> its requests committed since `take_stored`."""
         if journal is not None:
             self._ballast = journal.folder / "ballast"
-            self._ballast.write_bytes(bytes(settings.BALLAST_BYTES))
+            write_private(self._ballast, bytes(settings.BALLAST_BYTES))
 
     def next_row(self) -> int:
         """Return the row that the next entry gets; 0 where there is no journal."""
@@ -92,7 +106,7 @@ class Recorder:
         self._line.append(entry)
 
     def forget(self, row: int) -> None:
-        """Let go of a row's payload with the next commit."""
+        """Let go of a row's payload some time after the next checkpoint."""
         self._forgotten.append(row)
 
     def flush(self) -> None:
@@ -128,17 +142,20 @@ class Recorder:
         try:
             for entry in entries:
                 journal.add(entry.row, entry.client, entry.header, entry.payload, entry.name, entry.crc)
-            for row in self._forgotten:
+            sure = list(self._sure)
+            for row in sure:
                 journal.forget(row)
             journal.commit()
         except _FULL:
             journal.roll_back()
             raise
-        self._forgotten.clear()
+        for _ in sure:
+            self._sure.popleft()  # the thread may have added to it
+        self._files += [entry.row for entry in entries if entry.crc is not None]
         self._written += sum(entry.size for entry in entries) + 4096 * len(entries)
         if self._written > settings.CHECKPOINT_BYTES:
-            self._written = 0
-            self._order("checkpoint")
+            self._order(_Checkpoint(self._files, self._forgotten))
+            self._written, self._files, self._forgotten = 0, [], []
 
     def _store_one(self, entry: Entry) -> None:
         owing = self._pay()
@@ -196,7 +213,7 @@ class Recorder:
 
     # --- the thread that writes large payloads -------------------------------------------------------------
 
-    def _order(self, order: Entry | str) -> None:
+    def _order(self, order: Entry | _Checkpoint) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="dsage-journal", daemon=True)
             self._thread.start()
@@ -204,7 +221,7 @@ class Recorder:
 
     def _work(self) -> None:
         journal = self.journal
-        while journal is not None and (order := self._orders.get()) != "end":
+        while journal is not None and (order := self._orders.get()) is not None:
             if isinstance(order, Entry):
                 try:
                     order.crc = journal.write_file(order.row, order.payload or b"")
@@ -215,14 +232,15 @@ class Recorder:
                 self.wake()
                 continue
             try:
-                journal.checkpoint()
+                journal.checkpoint(order.files)
+                self._sure.extend(order.forget)
             except _FULL as error:
                 log.warning("the journal in %s could not be tidied: %s", journal.folder, error)
 
     def close(self) -> None:
         """Write what is left, and close the journal."""
         if self._thread is not None:
-            self._orders.put("end")
+            self._orders.put(None)
             self._thread.join()
         self.flush()
         if self.journal is not None:

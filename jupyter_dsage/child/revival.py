@@ -29,20 +29,27 @@ _TORN = "the loss of its arguments: the journal was torn when the machine went d
 
 
 class Revival:
-    """Replays a journal. `handle`: has the scheduler handle an event, and its orders carried out."""
+    """Replays a journal.
+
+    `handle`: has the scheduler handle an event, and its orders carried out; `opened`: takes note of a batch.
+    """
 
     def __init__(
-        self, journal: Journal, scheduler: Scheduler, payloads: Payloads, handle: Callable[[Event], None]
+        self,
+        journal: Journal,
+        scheduler: Scheduler,
+        payloads: Payloads,
+        handle: Callable[[Event], None],
+        opened: Callable[[m.OpenBatch], None],
     ) -> None:
         self._journal = journal
         self._scheduler = scheduler
         self._payloads = payloads
         self._handle = handle
+        self._opened = opened
         self._leased: dict[int, Ranges] = {}
         """Batch -> jobs of it that may run only once, were leased, and have not ended."""
         self._torn: dict[int, Ranges] = {}
-        self.opened: dict[int, m.OpenBatch] = {}
-        """The batches as their clients opened them."""
         self.errors: list[m.Outcomes | m.Lost] = []
         """What was told of jobs that failed, for the view."""
 
@@ -76,13 +83,13 @@ class Revival:
             if not row.whole:
                 self._torn.setdefault(event.batch, Ranges()).add(first, first + event.count)
         if isinstance(message, m.OpenBatch):
-            self.opened[message.batch] = message
+            self._opened(message)
         if event is not None:
             self._handle(event)
 
     def _told(self, row: Row) -> None:
         message = codec.in_journal.header(row.header)
-        if not row.whole:
+        if isinstance(message, m.Outcomes) and not row.whole:
             return  # torn: its jobs run again
         if isinstance(message, m.Leased):
             self._leased.setdefault(message.batch, Ranges()).add(message.first, message.stop)

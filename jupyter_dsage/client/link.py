@@ -76,6 +76,10 @@ class ChildLink:
         """Tell whether this is what was posted last, and is not yet sent."""
         return self._outbox.is_last(make)
 
+    def charge(self, size: int) -> None:
+        """Note that what was posted last has grown by so many bytes."""
+        self._outbox.charge(size)
+
     def wait_for_room(self) -> None:
         """Wait while too much is posted that is not in the journal yet; never on the I/O thread."""
         if not self.on_thread():

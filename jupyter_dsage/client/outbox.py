@@ -65,7 +65,7 @@ class Outbox:
         """Post something."""
         self._waiting.append(item)
         if item.size:
-            self._charge(item.size)
+            self.charge(item.size)
 
     def is_last(self, make: Deferred) -> bool:
         """Tell whether this is what was posted last, and is not yet sent."""
@@ -76,7 +76,8 @@ class Outbox:
 
     # --- room ----------------------------------------------------------------------------------------------
 
-    def _charge(self, size: int) -> None:
+    def charge(self, size: int) -> None:
+        """Note that so many bytes more are behind."""
         with self._room:
             self._behind += size
             if size < 0:
@@ -107,7 +108,7 @@ class Outbox:
                 yield self._sent(first)
                 continue
             made = [self.encoded(message, *frames) for message, frames in first()]
-            self._charge(sum(item.size for item in made) - first.size)
+            self.charge(sum(item.size for item in made) - first.size)
             for item in made:
                 yield self._sent(item)
 
@@ -120,7 +121,7 @@ class Outbox:
         if item.request and self.keeping:
             self._kept.append(item)
         elif item.size:
-            self._charge(-item.size)
+            self.charge(-item.size)
         return item.frames
 
     def stored(self, count: int) -> None:
@@ -130,7 +131,7 @@ class Outbox:
             freed += self._kept.popleft().size
             self._stored += 1
         if freed:
-            self._charge(-freed)
+            self.charge(-freed)
 
     def again(self) -> list[list[Frame]]:
         """Return what a new child is to be sent again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +20,7 @@ from jupyter_dsage.client.options import check_name, check_options
 from jupyter_dsage.client.record import Chunk
 from jupyter_dsage.client.submit import Submitter
 from jupyter_dsage.errors import SessionLost, UsageError
+from jupyter_dsage.store.sessions import forget
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
@@ -255,10 +257,9 @@ class Session(Attending):
             return
         self._end(m.Die(), "it was ended by die().")
         if self._started.store:
+            forget(Path(self._started.store), keep=self._shelf.needs_journal)
             if self._shelf.needs_journal:
                 _unread.append(self._started.store)
-            else:
-                shutil.rmtree(self._started.store, ignore_errors=True)
 
     def detach(self) -> None:
         """Let go of the session, which goes on with what there is to do; `attach` brings it back.

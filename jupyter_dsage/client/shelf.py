@@ -66,6 +66,7 @@ class Shelf:
         """Write a payload into the temporary file; return where it begins."""
         if self._spool is None:
             self._spool = tempfile.TemporaryFile(prefix="dsage-")  # noqa: SIM115  (it lives as long as the outcomes)
+            weakref.finalize(self, self._spool.close)
         at = self._spool.seek(0, os.SEEK_END)
         self._spool.write(memoryview(data).nbytes.to_bytes(8, "little"))
         self._spool.write(data)

@@ -62,6 +62,7 @@ def start_child(
         tuple(entry or _cwd() for entry in sys.path),
         store,
         stay,
+        settings.IDLE_SECONDS,
     )
     if journal:
         version = importlib.metadata.version("jupyter_dsage")

@@ -32,6 +32,13 @@ class _Gathered:
         self._batch = batch
         self._born = time.monotonic()
 
+    def add(self, function: str, call: payload.Call | bytes) -> int:
+        """Add a call, under the lock; return its size."""
+        self.items.append((function, call))
+        size = _size(call)
+        self.size += size
+        return size
+
     def due(self) -> bool:
         """Tell whether to send now: workers may idle, or it has gathered long enough (see `outbox.Deferred`)."""
         enough = settings.WAITING_JOBS_PER_SLOT * max(1, self._batch.pace()[0])
@@ -90,8 +97,8 @@ class Submitter:
             # Only into what is last in the outbox: the call's function may have been put there just before.
             if self._last.sealed or not self._link.is_last(self._last):
                 self._last = _Gathered(self._lock, self.batch)
-                self._last.items.append((function, call))
+                self._last.add(function, call)
                 self._link.post_later(self._last)
             else:
-                self._last.items.append((function, call))
+                self._link.charge(self._last.add(function, call))
         return self.batch[number]

@@ -11,6 +11,7 @@ does not work, a rollback journal is used (https://www.sqlite.org/wal.html).
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -25,7 +26,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.errors import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Frame = bytes | memoryview
 
@@ -42,7 +43,7 @@ CREATE INDEX IF NOT EXISTS by_name ON log (name) WHERE name IS NOT NULL;
 
 
 class Row(NamedTuple):
-    """One row. `client`: who asked (0: what the child told); `whole`: its payload is there, if it ever had one."""
+    """One row. `client`: who asked (0: what the child told); `whole`: its payload is there, and not torn."""
 
     id: int
     client: int
@@ -121,12 +122,14 @@ class Journal:
 
     def write_file(self, row: int, payload: Frame) -> int:
         """Write a large payload to its file; return its checksum. May be called from another thread."""
-        with self.path(row).open("wb") as file:
-            file.write(payload)
+        write_private(self.path(row), payload)
         return zlib.crc32(payload)
 
-    def checkpoint(self) -> None:
-        """Move the write-ahead log into the database; from another thread, on a connection of its own."""
+    def checkpoint(self, files: Iterable[int]) -> None:
+        """Have all that was committed, and these rows' files, written to the disk itself; from another thread."""
+        for row in files:
+            with contextlib.suppress(FileNotFoundError), self.path(row).open("rb") as file:
+                os.fsync(file.fileno())
         with _connected(self.folder / "journal.db") as db:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         db.close()
@@ -135,9 +138,9 @@ class Journal:
 
     def rows(self) -> Iterator[Row]:
         """Return the rows in order."""
-        query = "SELECT id, client, header, file, crc FROM log ORDER BY id"
-        for row, who, header, size, crc in self._db.execute(query):
-            yield Row(row, who, header, crc is None or self._whole(row, size, crc))
+        query = "SELECT id, client, header, payload IS NOT NULL, file, crc FROM log ORDER BY id"
+        for row, who, header, inside, size, crc in self._db.execute(query):
+            yield Row(row, who, header, bool(inside) or (crc is not None and self._whole(row, size, crc)))
 
     def told(self) -> Iterator[Row]:
         """Return the rows that were told up to now, the newest first, while others may be added."""
@@ -202,6 +205,13 @@ class JournalReader:
             if self._db is not None:
                 self._db.close()
                 self._db = None
+
+
+def write_private(path: Path, data: Frame) -> None:
+    """Write a file that nobody else may read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as file:  # noqa: PTH123  (a descriptor)
+        file.write(data)
 
 
 def _connected(path: Path) -> sqlite3.Connection:

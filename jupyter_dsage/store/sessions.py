@@ -16,6 +16,7 @@ import psutil
 from jupyter_core.paths import jupyter_data_dir
 
 from jupyter_dsage import settings
+from jupyter_dsage.store.journal import write_private
 from jupyter_dsage.wire.setup import ChildSetup
 
 
@@ -54,6 +55,9 @@ class Record(msgspec.Struct, frozen=True):
         return found if lives(found.pid, found.started) else None
 
 
+_FORGOTTEN_SECONDS = 86400.0
+
+
 def sessions_folder() -> Path:
     """Return the folder of all sessions' folders, made of mode 0700."""
     folder = Path(jupyter_data_dir()) / "dsage" / "sessions"
@@ -81,9 +85,7 @@ def write_connection(folder: str) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     new = path.with_suffix(f".{os.getpid()}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123  (a descriptor)
-        file.write(data)
+    write_private(new, data)
     new.replace(path)
 
 
@@ -117,10 +119,11 @@ def took_over(setup: ChildSetup) -> None:
         write(msgspec.structs.replace(record, setup=setup))
 
 
-def remove(record: Record) -> None:
-    """Remove a session from the disk, its runtime folder included."""
-    shutil.rmtree(record.store, ignore_errors=True)
-    shutil.rmtree(record.setup.folder, ignore_errors=True)
+def forget(store: Path, *, keep: bool = False) -> None:
+    """Remove a session from the disk; with `keep` only from the list, since its outcomes are still read."""
+    (store / "session.json").unlink(missing_ok=True)
+    if not keep:
+        shutil.rmtree(store, ignore_errors=True)
 
 
 def sweep(now: float | None = None) -> list[str]:
@@ -135,8 +138,13 @@ def sweep(now: float | None = None) -> list[str]:
     for touched, size, record in dead:
         total += size
         if now - touched > settings.JOURNAL_DAYS * 86400 or total > settings.JOURNALS_BYTES:
-            remove(record)
+            shutil.rmtree(record.setup.folder, ignore_errors=True)
+            forget(record.store)
             gone.append(record.id)
+    for folder in sessions_folder().iterdir():  # of sessions that were ended, and whose readers were killed
+        if read(folder) is None and now - folder.stat().st_mtime > _FORGOTTEN_SECONDS:
+            forget(folder)
+            gone.append(folder.name)
     return gone
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from jupyter_dsage.settings import MAX_JOBS
+from jupyter_dsage.settings import IDLE_SECONDS, MAX_JOBS
 
 Number = Annotated[int, Meta(ge=0, le=MAX_JOBS)]
 Count = Annotated[int, Meta(ge=1, le=MAX_JOBS)]
@@ -38,7 +38,8 @@ class ChildSetup(Struct, frozen=True):
 
     `folder`: the session's own folder, 0700; `owner` and `owner_started`: pid and start time (seconds since the
     epoch) of the process that started it; `cwd` and `path`: what workers run in; `store`: its folder in the data
-    directory, where the journal is (empty: no journal); `stay`: it outlives its owner, and leaves when it is idle.
+    directory, where the journal is (empty: no journal); `stay`: it outlives its owner, and leaves when it has
+    been without work and clients for `idle` seconds.
     """
 
     session: Name
@@ -50,3 +51,4 @@ class ChildSetup(Struct, frozen=True):
     path: tuple[Text, ...]
     store: Text = ""
     stay: bool = False
+    idle: Seconds = IDLE_SECONDS

@@ -181,3 +181,8 @@ def first_last(folder, number, last):
     if number == last:
         (Path(folder) / "last").touch()
     return wait_for(Path(folder) / "last", number) if number == 0 else number
+
+
+def kilobyte(number):
+    """Return 1 KB that begins with a number."""
+    return number.to_bytes(4, "little") + bytes(1020)

@@ -30,7 +30,8 @@ def test_die_ends_everything_grandchildren_included(session, tmp_path):
     session.die()  # twice is no error
 
 
-def test_killed_child_ends_jobs_as_session_lost_and_takes_its_workers_with_it(session, tmp_path):
+def test_killed_child_without_a_journal_ends_jobs_as_session_lost_and_takes_its_workers_with_it(tmp_path):
+    session = dsage.spawn("local:?slots=2", journal=False)
     assert session.wait_for_workers(20)
     workers = [worker.pid for worker in session.workers]
     batch = session.scatter(jobs.wait_for, [((str(tmp_path / "never"),), {}) for _ in range(4)])

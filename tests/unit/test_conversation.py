@@ -422,11 +422,12 @@ KINDS = {
     if issubclass(kind, m.Message) and kind is not m.Message
 }
 CALLER = {
-    "Beat", "Dial", "EndJob", "Forget", "Grant", "KillWorker", "Leave", "Part", "ReadOutput", "Recall", "Segment", "Service",
-    "SpawnWorker", "WantSlots",
+    "Beat", "Dial", "EndJob", "Forget", "Grant", "KillWorker", "Leave", "Part", "ReadOutput", "Recall", "Segment",
+    "Service", "SpawnWorker", "WantSlots",
 }  # fmt: skip
 SERVER = {
-    "Admitted", "Beat", "Granted", "OutputRead", "Recalled", "Refused", "Report", "Stale", "SupervisorReady", "WorkerGone", "WorkerHello",
+    "Admitted", "Beat", "Granted", "OutputRead", "Recalled", "Refused", "Report", "Stale", "SupervisorReady",
+    "WorkerGone", "WorkerHello",
 }  # fmt: skip
 TABLE = [(remote.FROM_ROLE["caller"], CALLER), (remote.FROM_ROLE["client"], CALLER | {"Function"})]
 TABLE += [(remote.from_server, SERVER)]
