@@ -1,4 +1,4 @@
-"""The command line: ``jupyter dsage keys`` (who trusts whom) and ``jupyter dsage worker`` (a worker server).
+"""The command line: ``jupyter dsage keys`` (who trusts whom), ``worker`` (a worker server), and verbs about sessions.
 
 Started by the script ``jupyter-dsage``, which Jupyter finds by its name. Reads words and prints lines; what they mean
 is done in `net` and `worker`. Every error is one line on stderr, with exit code 2; no secret key is ever printed.
@@ -51,11 +51,34 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="jupyter dsage", description="Scatter/gather computing: worker servers and their keys.")
+    parser = _Parser(prog="jupyter dsage", description="Scatter/gather computing: sessions, worker servers, keys.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _keys_parser(commands.add_parser("keys", help="show, make, authorize, trust and fetch public keys"))
     _worker_parser(commands.add_parser("worker", help="be a worker server, until interrupted"))
+    _session_parsers(commands)
     return parser
+
+
+def _session_parsers(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from jupyter_dsage.client.orders import BATCH_VERBS
+
+    commands.add_parser("ps", help="list this user's sessions and their processes").set_defaults(run=_ps)
+    told = {
+        "status": "engines and batches of a session",
+        "refresh": "replace its workers",
+        "log": "the last lines of its log",
+        "die": "end it, with its processes and its journal",
+    } | {verb: f"{verb} batches of a session" for verb in BATCH_VERBS}
+    for verb, what in told.items():
+        made = commands.add_parser(verb, help=what)
+        made.add_argument("--session", metavar="NAME", help="which one (the only one that lives)")
+        made.set_defaults(run=_about_session, verb=verb)
+        if verb in BATCH_VERBS:
+            made.add_argument("batches", nargs="*", metavar="BATCH")
+        elif verb == "log":
+            made.add_argument("lines", nargs="?", type=int, default=20, metavar="N")
+        elif verb == "die":
+            made.add_argument("--all", action="store_true", help="every session of this user")
 
 
 def _keys_parser(keys: argparse.ArgumentParser) -> None:
@@ -189,6 +212,28 @@ def _fetch(given: argparse.Namespace) -> None:
     if given.authorize:
         fetch.authorize(there, keys.client().public_text, f"{getpass.getuser()}@{socket.gethostname()}")
         print(f"This user's servers on {there.host} admit this user's key as client from now on.")
+
+
+def _ps(_given: argparse.Namespace) -> None:
+    from jupyter_dsage.client import orders
+
+    print(orders.ps())
+
+
+def _about_session(given: argparse.Namespace) -> None:
+    from jupyter_dsage.client import orders
+
+    match given.verb:
+        case "status":
+            print(orders.status(given.session))
+        case "refresh":
+            print(orders.refresh(given.session))
+        case "log":
+            print(orders.log(given.session, given.lines))
+        case "die":
+            print(orders.die(given.session, everything=given.all))
+        case _:
+            print(orders.about_batches(given.verb, given.session, given.batches))
 
 
 def _worker(given: argparse.Namespace) -> None:

@@ -252,6 +252,8 @@ class Child:
                 self._part(peer)
             case m.Die():
                 self._leaving = "die: the session ends, with its workers"
+            case m.Settle():
+                self._recorder.put(Entry(0, b"", done=lambda: self._clients.send(peer, m.Answer(message.ask, ""))))
             case m.Watch():
                 intake.check_batch(message.batch, self._scheduler)
                 self._views.watch(message, peer)

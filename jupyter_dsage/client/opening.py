@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -38,16 +39,18 @@ def spawn(
     `urls`: ``"local:?slots=2"``, a list of such, or tuples as in 2008; `name`: for people, the session's id if left
     out; `journal`: write down what is asked and what comes of it, so that nothing is lost when a process is killed;
     `on_kernel_exit`: ``"stay"`` goes on when this process ends, for `attach` to find, ``"die"`` ends then (left out:
-    stay in a notebook, die elsewhere); `services`: functions that jobs may call by name (``{"/square": square}``);
-    `log`: an open file for the child's log. Returns when the child listens; workers start meanwhile. Raises EngineError
-    for a URL that cannot be used, UnpicklableError for a service that cannot travel, UsageError for what contradicts
-    itself, StartError if the child does not start.
+    stay in a notebook, die in a script, and where a notebook runs without a front end); `services`: functions that jobs
+    may call by name (``{"/square": square}``); `log`: an open file for the child's log. Returns when the child listens;
+    workers start meanwhile. Raises EngineError for a URL that cannot be used, UnpicklableError for a service that
+    cannot travel, UsageError for what contradicts itself, StartError if the child does not start.
     """
     if on_kernel_exit not in (None, "stay", "die"):
         raise UsageError(f"on_kernel_exit={on_kernel_exit!r} is unknown: use 'stay' or 'die'.")
     if on_kernel_exit == "stay" and not journal:
         raise UsageError("on_kernel_exit='stay' needs the journal: without it nobody could come back to the session.")
-    stay = journal and (on_kernel_exit == "stay" or (on_kernel_exit is None and bool(place.kernel())))
+    stay = journal and (
+        on_kernel_exit == "stay" or (on_kernel_exit is None and bool(place.kernel()) and place.looked_at())
+    )
     engines = parse_urls(urls)
     for service in (services or {}).values():
         payload.dump_function(service)  # before anything starts: one that cannot travel is named here
@@ -139,6 +142,11 @@ class SessionInfo:
     folder: str
     """Where its journal is."""
     pids: tuple[int, ...]
+
+    @property
+    def store(self) -> Path:
+        """The same folder, as a path."""
+        return Path(self.folder)
 
 
 def sessions() -> list[SessionInfo]:

@@ -21,3 +21,14 @@ def kernel() -> str:
 def notebook() -> str:
     """Return the path of the notebook whose kernel this is, as the server says it; empty where it says nothing."""
     return os.environ.get("JPY_SESSION_NAME", "")
+
+
+def looked_at() -> bool:
+    """Tell whether there is a front end: nbclient and papermill forbid questions on stdin, and front ends do not.
+
+    What those two save is read later, and a widget that they store hides our HTML: `nbconvert --to html` of it is empty
+    without a network; and nobody comes back to a session of theirs. Voilà forbids questions too, but shows widgets.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    kernel = getattr(shell, "kernel", None)
+    return kernel is not None and (getattr(kernel, "_allow_stdin", True) or "VOILA_KERNEL_ID" in os.environ)

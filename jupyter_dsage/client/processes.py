@@ -73,6 +73,9 @@ def _what(process: psutil.Process, child: int, workers: dict[int, str]) -> str:
         return workers[process.pid]
     if process.ppid() == child:
         return "supervisor"
+    above = process.parent()
+    if above is not None and above.ppid() == child:
+        return "worker"
     command = " ".join(process.cmdline()) or process.name()
     return command if len(command) <= _COMMAND else command[: _COMMAND - 1] + "…"
 

@@ -251,6 +251,10 @@ class Session(Attending):
         """Wait until every engine's workers have joined, or have failed to; return whether that came in time."""
         return self._pool.wait_for_workers(timeout)
 
+    def settle(self, timeout: float | None = 30.0) -> None:
+        """Wait until the child has taken in, and where there is a journal written down, what was asked of it so far."""
+        self._ask(m.Settle).result(timeout)
+
     def die(self) -> None:
         """End the session: child, workers, sockets, files and journal. Jobs that have not ended end as SessionLost."""
         if not self.owned():

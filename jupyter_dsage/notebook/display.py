@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import html
-import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from IPython import get_ipython
 from IPython.display import display
 
+from jupyter_dsage.client import place
 from jupyter_dsage.client.batch import Batch
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def show(batch: Batch) -> None:
 def bundle(batch: Batch) -> dict[str, Any]:
     """Return the MIME bundle of a batch: the widget if somebody may look at it now, HTML and text in any case."""
     out: dict[str, Any] = {"text/plain": text(batch), "text/html": frozen(batch)}
-    if _is_looked_at():
+    if place.looked_at():
         view = view_of(batch)
         out["application/vnd.jupyter.widget-view+json"] = {
             "version_major": 2,
@@ -95,13 +95,3 @@ def frozen(batch: Batch) -> str:
 
 def _in_kernel() -> bool:
     return getattr(get_ipython(), "kernel", None) is not None
-
-
-def _is_looked_at() -> bool:
-    """Tell whether there is a front end: nbclient and papermill forbid questions on stdin, and front ends do not.
-
-    What those two save is read later, and a widget that they store hides our HTML: `nbconvert --to html` of it is empty
-    without a network. Voilà forbids questions too, but shows widgets.
-    """
-    kernel = getattr(get_ipython(), "kernel", None)
-    return kernel is not None and (getattr(kernel, "_allow_stdin", True) or "VOILA_KERNEL_ID" in os.environ)

@@ -116,6 +116,8 @@ def took_over(setup: ChildSetup) -> None:
     """Note in a session's record which child it has now; called by that child, which holds the journal."""
     record = read(Path(setup.store))
     if record is not None:
+        if record.setup.folder != setup.folder:
+            shutil.rmtree(record.setup.folder, ignore_errors=True)  # of a child that was killed
         write(msgspec.structs.replace(record, setup=setup))
 
 

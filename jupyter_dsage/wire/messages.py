@@ -87,6 +87,7 @@ __all__ = [
     "RunJobs",
     "ScaleEngine",
     "Service",
+    "Settle",
     "SkipJobs",
     "SpawnWorker",
     "Stale",
@@ -260,6 +261,12 @@ class Adopt(Message, frozen=True, tag="adopt"):
     batch: Number
 
 
+class Settle(Message, frozen=True, tag="settle"):
+    """Answer (with `Answer`) when what came before is in the journal."""
+
+    ask: Number
+
+
 class Part(Message, frozen=True, tag="bye"):
     """This client leaves; the child stays while it has work."""
 
@@ -403,6 +410,7 @@ FROM_CLIENT = (
     | ScaleEngine
     | Sync
     | Adopt
+    | Settle
     | Part
     | Die
 )

@@ -133,6 +133,7 @@ def notebook():
             assert made.value("first.session.wait_for_workers(30)")  # before any test counts processes
             own = Path(made.value("str(first.session._started.folder)"))
             yield made
+            made.run("%dsage die --all")
         finally:
             client.stop_channels()
             manager.shutdown_kernel()
