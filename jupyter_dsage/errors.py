@@ -85,6 +85,14 @@ class SessionLost(DsageError, BrokenExecutor):  # noqa: N818  (the name in the c
     """The session ended before the job did. Spawn a new one and submit the job again."""
 
 
+class JobTimeout(DsageError, TimeoutError):  # noqa: N818
+    """A job took longer than its `timeout`. Give it more, or `retry` what is worth another try."""
+
+
+class JobMemoryError(DsageError, MemoryError):
+    """A job, with what it started, took more memory than its limit. Give it more, or make it smaller."""
+
+
 class WorkerLost(DsageError, BrokenExecutor):  # noqa: N818
     """A job took its workers with it (crash, kill, exit). The message names signal, host, seconds and memory."""
 

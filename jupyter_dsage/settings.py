@@ -57,6 +57,14 @@ FLUSH_BYTES = 1_000_000
 """... or until this many bytes of pickled values have gathered."""
 INTERRUPT_GRACE_SECONDS = 1.0
 """A job to be cancelled gets SIGINT, and SIGKILL for its worker this much later (2 s are promised)."""
+GUARD_SECONDS = 0.2
+"""How often a supervisor looks for jobs over their limits: with the grace, they are ended in less than 2 s."""
+MEMORY_EXCESS = 1.5
+"""A job that takes so many times its memory limit gets no grace."""
+SUSPICIOUS_MEMORY = 0.5
+"""A worker killed by somebody (SIGKILL) that had this part of all memory was probably killed for that."""
+STATUS_SECONDS = 1.0
+"""How often a supervisor looks for stopped workers, and is asked itself whether it is there."""
 RECALL_SETTLE_SECONDS = 0.002
 """Between writing a recall into a worker's page and reading what it runs (see worker/page.py)."""
 ERRORS_IN_A_REPORT = 20

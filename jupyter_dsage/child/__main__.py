@@ -15,6 +15,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.child import engines
 from jupyter_dsage.child.loop import Child
 from jupyter_dsage.errors import JournalError
+from jupyter_dsage.net.sweep import adopt
 from jupyter_dsage.net.zmq_transport import ZmqNetwork
 from jupyter_dsage.wire.setup import ChildSetup
 
@@ -24,6 +25,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(asctime)s dsage %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     setup = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildSetup)
+    adopt()
     try:
         child = Child(setup, ZmqNetwork(), sys.stdin, engines.make)
     except JournalError as error:

@@ -24,6 +24,7 @@ from jupyter_dsage.core import events as e
 from jupyter_dsage.core.scheduler import Scheduler
 from jupyter_dsage.core.states import State
 from jupyter_dsage.errors import DsageError, EngineError, ProtocolError, UsageError
+from jupyter_dsage.net.sweep import sweep as sweep_processes
 from jupyter_dsage.store.journal import Journal
 from jupyter_dsage.store.sessions import lives, sweep, took_over, write_connection
 from jupyter_dsage.wire import codec
@@ -90,8 +91,9 @@ class Child:
         """Batch -> that who drew its jobs is gone, in a sentence."""
         self._revive()
         write_connection(setup.folder)
-        if setup.store:
-            took_over(setup)
+        if setup.store and (before := took_over(setup)):
+            sweep_processes(before)
+            shutil.rmtree(before, ignore_errors=True)
 
     def run(self) -> None:
         """Serve until told to die, or until nobody needs it; leaves nothing behind but its journal."""

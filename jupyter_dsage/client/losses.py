@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.client.record import Ended
-from jupyter_dsage.errors import StorageFull, WorkerLost
+from jupyter_dsage.errors import JobMemoryError, JobTimeout, StorageFull, WorkerLost
 
 if TYPE_CHECKING:
     from jupyter_dsage.wire import messages as m
@@ -20,6 +20,10 @@ def _error(message: m.Lost, batch: str, job: int) -> BaseException:
     if message.story.cause == "storage":
         text = f"Job {job} of batch {batch!r} is lost to {message.story.ending}. Make room there, then retry it."
         return StorageFull(text)
+    if message.story.cause in ("timeout", "memory"):
+        kind = JobTimeout if message.story.cause == "timeout" else JobMemoryError
+        text = f"Job {job} overstepped {message.story.ending}, and its worker was ended, since it did not heed that."
+        return kind(text)
     return WorkerLost(_sentence(message, batch, job))
 
 

@@ -7,6 +7,7 @@ the supervisor over a socket pair, leases to the workers themselves over a local
 from __future__ import annotations
 
 import collections
+import math
 import os
 import shutil
 import socket
@@ -19,6 +20,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.stream import StreamLink
+from jupyter_dsage.net.sweep import MARK, sweep
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 
@@ -63,11 +65,14 @@ class LocalHost:
                     stdin=subprocess.DEVNULL,
                     stdout=2,
                     start_new_session=True,
+                    env={**os.environ, MARK: self._folder},
                 )
             except OSError:  # raised again, with nothing left open
                 ours.close()
                 raise
         self._link = StreamLink(ours)
+        self._asked = time.monotonic()
+        self._silent = 0.0
         self._poller.watch(self._link)
         self.gone = False
         self.order(self._setup)
@@ -103,7 +108,10 @@ class LocalHost:
 
     def next_due(self) -> float | None:
         """Return when `read` has something to tell though nothing arrives (monotonic seconds), or None."""
-        return self._obituaries[0][0] if self._obituaries else None
+        due = self._obituaries[0][0] if self._obituaries else math.inf
+        if not self.gone:
+            due = min(due, self._asked + settings.STATUS_SECONDS)
+        return None if due == math.inf else due
 
     def read(self, ready: Collection[Source]) -> list[Told]:
         """Return what workers and supervisor told; a dead supervisor's workers are told as gone, since they die too."""
@@ -113,9 +121,25 @@ class LocalHost:
         if not self.gone and self._link in ready:
             self._read_supervisor(told)
         now = time.monotonic()
+        if not self.gone and now - self._asked >= settings.STATUS_SECONDS:
+            self._look_after(now)
         while self._obituaries and self._obituaries[0][0] <= now:
             told.append(self._bury(self._obituaries.popleft()[1]))
         return told
+
+    def _look_after(self, now: float) -> None:
+        """Ask the supervisor whether it is there; kill one that has been silent for too long: it is stopped.
+
+        The time is counted in capped steps, so that a child that was stopped itself, or a machine that slept, loses
+        nobody.
+        """
+        step, self._asked = min(now - self._asked, 2 * settings.STATUS_SECONDS), now
+        self._silent += step
+        if self._silent > settings.STOPPED_SECONDS:
+            self._log.error("the supervisor has not answered for %.0f s: it is killed", self._silent)
+            self._process.kill()
+        else:
+            self.order(m.Ping(0))
 
     def _read_workers(self, told: list[Told]) -> None:
         while (got := self._listener.receive()) is not None:
@@ -141,6 +165,9 @@ class LocalHost:
         try:
             while (frames := self._link.receive()) is not None:
                 message, _ = codec.from_supervisor(frames)
+                self._silent = 0.0
+                if isinstance(message, m.Pong):
+                    continue
                 if isinstance(message, m.WorkerGone):
                     self._obituaries.append((time.monotonic() + settings.OBITUARY_SECONDS, message))
                 else:
@@ -158,6 +185,9 @@ class LocalHost:
                             f"the end of its supervisor ({ending})", 0.0, 0, "")  # fmt: skip
             told.append(self._bury(m.WorkerGone(worker, None, None, story, known=False)))
         self._obituaries.clear()
+        swept = sweep(self._folder)
+        if swept:
+            self._log.info("%d processes that its jobs had left were ended", swept)
 
     def _bury(self, message: m.WorkerGone) -> Told:
         self._spawned.discard(message.worker)
@@ -190,4 +220,5 @@ class LocalHost:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+                sweep(self._folder)
         shutil.rmtree(self._folder, ignore_errors=True)

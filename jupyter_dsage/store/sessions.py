@@ -112,13 +112,16 @@ def lives(pid: int, started: float) -> bool:
         return False
 
 
-def took_over(setup: ChildSetup) -> None:
-    """Note in a session's record which child it has now; called by that child, which holds the journal."""
+def took_over(setup: ChildSetup) -> str:
+    """Note in a session's record which child it has now; called by that child, which holds the journal.
+
+    Returns the runtime folder of the child before it, empty if there was none.
+    """
     record = read(Path(setup.store))
-    if record is not None:
-        if record.setup.folder != setup.folder:
-            shutil.rmtree(record.setup.folder, ignore_errors=True)  # of a child that was killed
-        write(msgspec.structs.replace(record, setup=setup))
+    if record is None:
+        return ""
+    write(msgspec.structs.replace(record, setup=setup))
+    return record.setup.folder if record.setup.folder != setup.folder else ""
 
 
 def forget(store: Path, *, keep: bool = False) -> None:

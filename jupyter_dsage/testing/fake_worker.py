@@ -142,7 +142,7 @@ class FakeWorker:
         self.past.append(self.thread)
         self.thread.give_up(JobCancelled)
         self.thread = self._new_thread()
-        raised = describe(JobCancelled("The job was cancelled."))
+        raised = describe(JobCancelled())
         self._report(_outcome(raised, self._leases[0].run.function in self._memory.plain), raised, 0.0)
 
     def ended(self, outcome: bytes, raised: Raised | None, seconds: float) -> None:

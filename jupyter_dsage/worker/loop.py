@@ -15,6 +15,7 @@ from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.worker.offered import Services
 from jupyter_dsage.worker.output import Output
+from jupyter_dsage.worker.page import WHY
 from jupyter_dsage.worker.run import JobCancelled, Runner
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
     def interrupted(_signal: int, _frame: FrameType | None) -> None:
         if runner.inside and page.cancelled():
             runner.inside = False
-            raise JobCancelled("The job was cancelled.")
+            raise JobCancelled(page.words[WHY])
 
     signal.signal(signal.SIGINT, interrupted)
     send(m.WorkerHello(settings.PROTOCOL, worker, os.getpid()))

@@ -16,10 +16,12 @@ import mmap
 import time
 from typing import NamedTuple
 
-LEASE, FIRST, JOB, STARTED, ENDED, SEQUENCE = range(6)
-"""Written by the worker. JOB is ``FIRST - 1`` before the first job; SEQUENCE is odd while the others change."""
-CANCEL_LEASE, CANCEL_FIRST, CANCEL_STOP = 8, 9, 10
+LEASE, FIRST, JOB, STARTED, ENDED, SEQUENCE, TIMEOUT, MEMORY = range(8)
+"""Written by the worker. JOB is ``FIRST - 1`` before the first job; SEQUENCE is odd while the others change; TIMEOUT
+(ns) and MEMORY (bytes) are what each job of the lease may take, 0 for no limit."""
+CANCEL_LEASE, CANCEL_FIRST, CANCEL_STOP, WHY = 8, 9, 10, 11
 """Written by the supervisor before it interrupts the worker."""
+WHY_CANCEL, WHY_TIMEOUT, WHY_MEMORY = range(3)
 RECALLS = 16
 """Count of recalls so far, written by the supervisor after the entry; entries follow: (lease, limit) each."""
 ENTRIES = 8
@@ -51,13 +53,15 @@ class Page:
 
     # --- the worker's side ---------------------------------------------------------------------------------
 
-    def begin(self, lease: int, first: int) -> None:
-        """Say that a lease begins."""
+    def begin(self, lease: int, first: int, timeout: int = 0, memory: int = 0) -> None:
+        """Say that a lease begins, whose jobs may take so much time (ns) and memory (bytes)."""
         words = self.words
         words[SEQUENCE] += 1
         words[LEASE] = lease
         words[FIRST] = first
         words[JOB] = first - 1
+        words[TIMEOUT] = timeout
+        words[MEMORY] = memory
         words[ENDED] = 0
         words[SEQUENCE] += 1
 
@@ -124,11 +128,11 @@ class Page:
             return stop
         return min(stop, max(limit, running.next))
 
-    def cancel(self, lease: int, first: int, stop: int) -> int | None:
-        """Mark jobs as to be cancelled; return the one among them that runs, or None."""
+    def cancel(self, lease: int, first: int, stop: int, why: int = WHY_CANCEL) -> int | None:
+        """Mark jobs as to be ended; return the one among them that runs, or None."""
         words = self.words
         words[CANCEL_LEASE] = 0
-        words[CANCEL_FIRST], words[CANCEL_STOP] = first, stop
+        words[CANCEL_FIRST], words[CANCEL_STOP], words[WHY] = first, stop, why
         words[CANCEL_LEASE] = lease
         running = self.running()
         if running.lease == lease and running.job is not None and first <= running.job < stop:

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import settings
-from jupyter_dsage.errors import ProtocolError
+from jupyter_dsage.errors import JobMemoryError, JobTimeout, ProtocolError
 from jupyter_dsage.wire import brief, data_calls, payload
 from jupyter_dsage.wire import data as plain_data
 from jupyter_dsage.wire import messages as m
@@ -20,7 +20,8 @@ from jupyter_dsage.wire.codec import too_large
 from jupyter_dsage.wire.data_calls import DataJobs
 from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes
 from jupyter_dsage.worker.failure import describe
-from jupyter_dsage.worker.page import JOB, RECALLS, STARTED, Page
+from jupyter_dsage.worker.limits import memory_limit, time_limit
+from jupyter_dsage.worker.page import JOB, RECALLS, STARTED, WHY_CANCEL, WHY_MEMORY, WHY_TIMEOUT, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,14 @@ _UNKNOWN = ProtocolError("The function of this lease was not sent to the worker.
 
 
 class JobCancelled(BaseException):
-    """Raised inside a job that is to be cancelled, by the handler of SIGINT; `except Exception` lets it pass."""
+    """Raised inside a job that is to be ended, by the handler of SIGINT; `except Exception` lets it pass.
+
+    `why`: a word of the page: it is cancelled, or has overstepped a limit.
+    """
+
+    def __init__(self, why: int = WHY_CANCEL) -> None:
+        super().__init__("The job was cancelled.")
+        self.why = why
 
 
 class Runner:
@@ -103,7 +111,7 @@ class Runner:
         self._lease, self._first = message.lease, message.first
         self._plain = self._calls_service(message)
         self._told = time.monotonic_ns()
-        self._page.begin(message.lease, message.first)
+        self._page.begin(message.lease, message.first, int(message.timeout * 1e9), message.memory)
         self._busy.set()
         at = message.first
         while at < message.stop:
@@ -123,13 +131,13 @@ class Runner:
         jobs, offset = self._segments[message.segment], message.offset
         recalls, limit = words[RECALLS], page.limit(message.lease)
         for number in range(at, message.stop):
+            words[STARTED] = now = clock()  # first, so that no job is ever shown with an earlier one's start
             words[JOB] = number
             if words[RECALLS] != recalls:
                 recalls, limit = words[RECALLS], page.limit(message.lease)
             if number >= limit:
                 words[JOB] = number - 1
                 return number
-            words[STARTED] = now = clock()
             if now - self._told > settings.FLUSH_SECONDS * 1e9 or self._bytes > settings.FLUSH_BYTES:
                 self._flush()
             try:
@@ -150,6 +158,8 @@ class Runner:
                 self._note(number, value, data)
             if not self._output.intact():
                 self._output.restore()
+            if message.once:
+                self._flush()  # before the page shows another job
         return message.stop
 
     # --- outcomes ------------------------------------------------------------------------------------------
@@ -189,7 +199,9 @@ class Runner:
     def _interrupted(self, order: JobCancelled, message: m.RunJobs) -> int:
         """Note the job that was interrupted; return the next one's number."""
         number = self._page.words[JOB]
-        self._note_failure(number, order, self._segments[message.segment], message.offset)
+        self._note_failure(
+            number, _overstepped(order, number, message), self._segments[message.segment], message.offset
+        )
         return number + 1
 
     def _flush(self, *, ended: bool = False) -> None:
@@ -218,6 +230,18 @@ class Runner:
                 self._output.bound()
                 if self._pending.values and time.monotonic_ns() - self._told > settings.FLUSH_SECONDS * 1e9:
                     self._flush()
+
+
+def _overstepped(order: JobCancelled, number: int, message: m.RunJobs) -> BaseException:
+    """Return what an interrupted job ends with."""
+    if order.why == WHY_TIMEOUT:
+        limit = time_limit(int(message.timeout * 1e9))
+        return JobTimeout(f"Job {number} overstepped {limit}.").with_traceback(order.__traceback__)
+    if order.why == WHY_MEMORY:
+        return JobMemoryError(f"Job {number} overstepped {memory_limit(message.memory)}.").with_traceback(
+            order.__traceback__
+        )
+    return order
 
 
 def _arguments(jobs: Jobs | DataJobs, index: int) -> str:

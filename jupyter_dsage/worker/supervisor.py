@@ -6,7 +6,6 @@ that socket ends, it kills every worker with its process group, and whatever the
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import heapq
 import os
@@ -22,9 +21,12 @@ import psutil
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError
+from jupyter_dsage.net.sweep import adopt
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
-from jupyter_dsage.worker import loop
+from jupyter_dsage.worker import blame, loop
+from jupyter_dsage.worker.blame import Memory
+from jupyter_dsage.worker.guard import Guard
 from jupyter_dsage.worker.page import Page
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.net.stream import StreamLink
 
-_PR_SET_CHILD_SUBREAPER = 36
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -45,6 +46,10 @@ class Supervisor:
         self._pids: dict[int, int] = {}
         """Worker -> pid."""
         self._pages: dict[int, Page] = {}
+        self._guard = Guard(self._kill)
+        self._memory = Memory()
+        self._killed: set[int] = set()
+        """Workers that the child had killed."""
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         """What to do at a later time: (monotonic seconds, a serial number, what)."""
         self._serial = 0
@@ -55,6 +60,7 @@ class Supervisor:
         """Serve until the child is gone or says so; leaves nothing behind."""
         self._prepare()
         self._tell(m.SupervisorReady(os.getpid(), socket.gethostname()))
+        self._look()
         try:
             while True:
                 self._wait()
@@ -68,8 +74,7 @@ class Supervisor:
                 shutil.rmtree(self._setup.folder, ignore_errors=True)
 
     def _prepare(self) -> None:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        adopt()
         for end in self._signals:
             end.setblocking(False)  # noqa: FBT003  (the standard library's signature)
         signal.set_wakeup_fd(self._signals[1].fileno(), warn_on_full_buffer=False)
@@ -108,11 +113,18 @@ class Supervisor:
             case m.SpawnWorker():
                 self._fork(message.worker)
             case m.KillWorker():
+                self._killed.add(message.worker)
                 self._kill(message.worker)
+            case m.Ping():
+                self._tell(m.Pong(message.number))
             case m.Recall():
                 self._recall(message)
             case m.EndJob():
                 self._end_job(message)
+
+    def _look(self) -> None:
+        self._guard.look()
+        self._after(settings.GUARD_SECONDS, self._look)
 
     def _fork(self, worker: int) -> None:
         if self._setup is None:
@@ -124,6 +136,7 @@ class Supervisor:
         if pid == 0:
             self._be_worker(worker, page, here)
         self._pids[worker], self._pages[worker] = pid, page
+        self._guard.watch(worker, pid, page)
         try:
             os.setpgid(pid, pid)
         except OSError:
@@ -179,6 +192,7 @@ class Supervisor:
             if self._pages.get(order.worker) is page:
                 running = page.running()
                 if (running.lease, running.job) == (order.lease, job):
+                    self._killed.add(order.worker)
                     self._kill(order.worker)
 
         self._after(settings.INTERRUPT_GRACE_SECONDS, insist)
@@ -208,7 +222,10 @@ class Supervisor:
         running = page.running()
         seconds = max(0.0, (time.monotonic_ns() - running.started) / 1e9) if running.job is not None else 0.0
         page.close()
-        story = m.Story(worker, socket.gethostname(), pid, _ending(status), seconds, peak, self._last_lines(worker))
+        cause, verdict = self._guard.verdict(worker)
+        ours = verdict or (blame.ending(status) if worker in self._killed else "")
+        ending = self._memory.ending(status, peak, ours)
+        story = m.Story(worker, socket.gethostname(), pid, ending, seconds, peak, self._last_lines(worker), cause)
         lease = running.lease if running.job is not None else None
         self._tell(m.WorkerGone(worker, lease, running.job, story))
 
@@ -268,14 +285,3 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         return
-
-
-def _ending(status: int) -> str:
-    """Return in words how a process ended, from its wait status."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        try:
-            return f"signal {number} ({signal.Signals(number).name})"
-        except ValueError:
-            return f"signal {number}"
-    return f"exit code {os.waitstatus_to_exitcode(status)}"

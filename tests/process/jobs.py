@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import itertools
 import os
@@ -186,3 +187,75 @@ def first_last(folder, number, last):
 def kilobyte(number):
     """Return 1 KB that begins with a number."""
     return number.to_bytes(4, "little") + bytes(1020)
+
+
+NOTED_SECONDS = 0.002
+
+
+def noted_or_long(folder, number, how=None):
+    """Leave a note and return the number soon, or in one of several ways not at all."""
+    note(folder, number)
+    if how is None:
+        time.sleep(NOTED_SECONDS)
+    elif how == "sleeps":
+        time.sleep(30)
+    elif how == "computes":
+        sum(range(3_000_000_000))  # in C, with the interpreter held
+    elif how == "ignores SIGINT":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        time.sleep(30)
+    else:
+        while True:
+            with contextlib.suppress(BaseException):
+                time.sleep(30)
+    return number
+
+
+def noted_when(path, word):
+    """Append a word to a file."""
+    with Path(path).open("a") as file:
+        file.write(f"{word}\n")
+    time.sleep(0.01)
+
+
+def nap(seconds):
+    """Sleep."""
+    time.sleep(seconds)
+    return seconds
+
+
+def eat(megabytes, at_once):
+    """Take memory, slowly or at once, and hold it for a while."""
+    if at_once:
+        held = bytearray(megabytes * 1_000_000)
+        held[::4096] = b"1" * len(held[::4096])
+    else:
+        held = []
+        for _ in range(megabytes):
+            held.append(b"1" * 1_000_000)
+            time.sleep(0.001)
+        time.sleep(0.5 if megabytes > 100 else 0)
+    return len(held) and megabytes
+
+
+def hold_interpreter(seconds):
+    """Compute in C for a while, without letting another thread run."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(20_000_000))
+    return seconds
+
+
+def abort_with(word):
+    """Say something and abort."""
+    print(word, file=sys.stderr, flush=True)
+    os.abort()
+
+
+def grandchild_of_its_own(_):
+    """Start a process in a session of its own that outlives the job."""
+    import subprocess
+
+    process = subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True)
+    process.returncode = 0  # it is left behind on purpose
+    return process.pid

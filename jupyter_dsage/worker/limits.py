@@ -1,0 +1,14 @@
+"""Limits of jobs in words, the same where a job was interrupted for one and where its worker was ended."""
+
+from __future__ import annotations
+
+
+def time_limit(nanoseconds: int) -> str:
+    """Return a time limit in words."""
+    return f"its time limit of {nanoseconds / 1e9:g} s"
+
+
+def memory_limit(limit: int, taken: int = 0) -> str:
+    """Return a memory limit in words, and what was taken if that is known (bytes)."""
+    took = f" (it took {taken / 1e6:,.0f} MB)" if taken else ""
+    return f"its memory limit of {limit / 1e6:,.0f} MB{took}"
