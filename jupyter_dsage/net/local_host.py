@@ -20,7 +20,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.stream import StreamLink
-from jupyter_dsage.net.sweep import MARK, sweep
+from jupyter_dsage.net.sweep import MARK, collect, sweep
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 Told = tuple[int, m.Message, "list[Frame]"]
 """Which worker (0: the supervisor) told what."""
+
+
+_supervisors: set[int] = set()
+"""Pids of the supervisors that this process has started and will wait for."""
 
 
 class LocalHost:
@@ -70,6 +74,7 @@ class LocalHost:
             except OSError:  # raised again, with nothing left open
                 ours.close()
                 raise
+        _supervisors.add(self._process.pid)
         self._link = StreamLink(ours)
         self._asked = time.monotonic()
         self._silent = 0.0
@@ -185,9 +190,11 @@ class LocalHost:
                             f"the end of its supervisor ({ending})", 0.0, 0, "")  # fmt: skip
             told.append(self._bury(m.WorkerGone(worker, None, None, story, known=False)))
         self._obituaries.clear()
+        _supervisors.discard(self._process.pid)
         swept = sweep(self._folder)
         if swept:
             self._log.info("%d processes that its jobs had left were ended", swept)
+        collect(_supervisors)
 
     def _bury(self, message: m.WorkerGone) -> Told:
         self._spawned.discard(message.worker)
@@ -215,6 +222,7 @@ class LocalHost:
         """Wait for the supervisor's exit after `leave`; kill it, by its own handle, if it has not gone in time."""
         process: subprocess.Popen[bytes] | None = getattr(self, "_process", None)
         if process is not None:
+            _supervisors.discard(process.pid)
             try:
                 process.wait(seconds)
             except subprocess.TimeoutExpired:

@@ -89,3 +89,11 @@ def _collect(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(process.pid, os.WNOHANG)
+
+
+def collect(waited_for: set[int]) -> None:
+    """Reap the dead that this process has adopted: all but those that it started and will wait for."""
+    for process in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
+            if process.pid not in waited_for and process.status() == psutil.STATUS_ZOMBIE:
+                os.waitpid(process.pid, os.WNOHANG)
