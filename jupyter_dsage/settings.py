@@ -72,7 +72,19 @@ ERRORS_IN_A_REPORT = 20
 OUTPUT_TAIL_BYTES = 8192
 """The end of a job's output that travels with its outcome."""
 OUTPUT_FILE_BYTES = 1_000_000
-"""A worker's output file is cut when it grows beyond this."""
+"""A worker's output file is cut when a job has printed more than this."""
+OUTPUT_CAP_BYTES = 10_000_000
+"""Of what a job printed so much is kept on disk: the beginning, and the end."""
+OUTPUT_KEPT_BYTES = 1_000_000_000
+"""All that one worker keeps of what its jobs printed."""
+LOOK_SECONDS = 20e-6
+"""After jobs that took longer than this the worker looks whether something was printed beside Python (0.2 us)."""
+MODULES_SECONDS = 1.0
+"""How often a worker looks whether modules that it has imported were edited; a look costs 1 us a module."""
+LOOK_OUTPUT_SECONDS = 2.0
+"""What a running job has printed is asked for so long; a host that is away does not answer."""
+HEAVY_SECONDS = 0.02
+"""How often the supervisor looks while a job prints much: 2 GB/s make 40 MB in that time."""
 STDERR_TAIL_BYTES = 2048
 """The end of a lost worker's output that its story quotes."""
 

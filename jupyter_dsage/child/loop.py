@@ -13,7 +13,8 @@ import msgspec
 from jupyter_dsage import settings
 from jupyter_dsage.child import intake, telling
 from jupyter_dsage.child.clients import Clients, Idle
-from jupyter_dsage.child.engines.engine import Reported
+from jupyter_dsage.child.engines.engine import ModulesEdited, OutputSeen, Reported
+from jupyter_dsage.child.looks import Edits, Looks
 from jupyter_dsage.child.payloads import Payloads
 from jupyter_dsage.child.perform import Performer
 from jupyter_dsage.child.recorder import Entry, Recorder
@@ -34,7 +35,7 @@ from jupyter_dsage.wire.setup import EngineSetup
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from jupyter_dsage.child.engines.engine import Engine
+    from jupyter_dsage.child.engines.engine import Engine, News
     from jupyter_dsage.core.events import Event
     from jupyter_dsage.net.transport import FileLike, Network, Peer, Poller, Source
     from jupyter_dsage.wire.codec import Frame
@@ -69,7 +70,8 @@ class Child:
         """How each engine was set up, for a child that may come after this one."""
         self._removed: list[Engine] = []
         """Engines that were let go of, and may still be ending."""
-        self._views = Views(self._scheduler, setup.session, self._engines)
+        self._edits = Edits(self._scheduler)
+        self._views = Views(self._scheduler, setup.session, self._engines, self._edits)
         self._performer = Performer(
             self._scheduler,
             self._payloads,
@@ -77,9 +79,11 @@ class Child:
             self._clients,
             self._recorder,
             self._views,
+            self._edits,
             self._close_engine,
             self._handle,
         )
+        self._looks = Looks(self._scheduler, self._engines, self._clients)
         self._notes: list[str] = []
         self._leaving = ""
         self._idle = Idle(setup.idle)
@@ -147,7 +151,7 @@ class Child:
 
     def _tell_notes(self) -> None:
         """Tell the clients what is to be said of engines, when that has changed though no worker has."""
-        notes = [engine.note for engine in self._engines.values()]
+        notes = [engine.note for engine in self._engines.values()] + [self._edits.note()]
         if notes != self._notes:
             self._notes = notes
             self._clients.tell(self._performer.pool())
@@ -177,7 +181,7 @@ class Child:
     # --- engines -------------------------------------------------------------------------------------------
 
     def _open_engine(self, setup: EngineSetup) -> None:
-        host = m.SupervisorSetup("", self._setup.folder, self._setup.cwd, self._setup.path)
+        host = m.SupervisorSetup("", self._setup.folder, self._setup.cwd, self._setup.path, keep=self._setup.store)
         engine = self._make_engine(setup, host, self._network, self._poller)
         self._engines[engine.name] = engine
         self._setups[engine.name] = setup
@@ -194,7 +198,14 @@ class Child:
         self._keep_engines()
         log.info("engine %s: removed", name)
 
-    def _hear(self, engine: Engine, news: Event | Reported) -> None:
+    def _hear(self, engine: Engine, news: Event | News) -> None:
+        if isinstance(news, OutputSeen):
+            self._looks.seen(news)
+            return
+        if isinstance(news, ModulesEdited):
+            self._edits.seen(news)
+            self._views.changed()
+            return
         if isinstance(news, Reported):
             try:
                 self._report(news.worker, news.report, news.frames)
@@ -254,6 +265,8 @@ class Child:
                 self._part(peer)
             case m.Die():
                 self._leaving = "die: the session ends, with its workers"
+            case m.LookOutput():
+                self._looks.look(peer, message)
             case m.Settle():
                 self._recorder.put(Entry(0, b"", done=lambda: self._clients.send(peer, m.Answer(message.ask, ""))))
             case m.Watch():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.child.clients import Clients
     from jupyter_dsage.child.engines.engine import Engine
+    from jupyter_dsage.child.looks import Edits
     from jupyter_dsage.child.payloads import Payloads
     from jupyter_dsage.child.recorder import Recorder
     from jupyter_dsage.child.view import Views
@@ -44,6 +45,7 @@ class Performer:
         clients: Clients,
         recorder: Recorder,
         views: Views,
+        edits: Edits,
         close: Callable[[str], None],
         handle: Callable[[Event], None],
     ) -> None:
@@ -53,6 +55,7 @@ class Performer:
         self._clients = clients
         self._recorder = recorder
         self._views = views
+        self._edits = edits
         self._handle = handle
         self._close = close
         """Lets go of an engine that was removed."""
@@ -181,7 +184,7 @@ class Performer:
                 self._engines[e.engine].host,
                 e.state,
                 e.slots,
-                trouble(e.failure) or self._engines[e.engine].note,
+                trouble(e.failure) or self._engines[e.engine].note or self._edits.note(e.engine),
                 e.can.functions,
                 tuple(sorted(e.can.services)),
             )

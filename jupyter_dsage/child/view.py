@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jupyter_dsage.child.engines.engine import Engine
+    from jupyter_dsage.child.looks import Edits
     from jupyter_dsage.core.batch import Batch
     from jupyter_dsage.core.pool import Engine as PoolEngine
     from jupyter_dsage.core.scheduler import Scheduler
@@ -56,7 +57,8 @@ class _Watched:
 class Views:
     """Remembers what the scheduler forgets (times, errors in words, lanes) and makes views of it."""
 
-    def __init__(self, scheduler: Scheduler, session: str, places: Mapping[str, Engine]) -> None:
+    def __init__(self, scheduler: Scheduler, session: str, places: Mapping[str, Engine], edits: Edits) -> None:
+        self._edits = edits
         self._places = places
         """Engines by name: where they are, and their notes."""
         self._scheduler = scheduler
@@ -272,7 +274,8 @@ class Views:
     def _trouble(self) -> str:
         engines = self._scheduler.pool.engines.values()
         failed = [f"{engine.name}: {trouble(engine.failure)}" for engine in engines if engine.failure is not None]
-        return brief.note("; ".join(failed))
+        edited = self._edits.note()
+        return brief.note("; ".join([*failed, edited] if edited else failed))
 
     def _engines_shown(self) -> list[PoolEngine]:
         """Return the engines that there is room for, in their order: those in trouble before those that are well."""

@@ -51,7 +51,7 @@ class Batch(Gathering, Sequence[Job]):
         """Whether this client adds to it, rather than another one that lives."""
         self.note = ""
         """What people should know of it; empty if there is nothing."""
-        self._ledger = Ledger(name, self._cancel_one, lambda: not session.on_io_thread())
+        self._ledger = Ledger(name, self._cancel_one, lambda: not session.on_io_thread(), self._look)
         self._feeder = Feeder(self, name)
         self._edit = threading.RLock()
         """Held while jobs are numbered, sent or cancelled, so that both sides count alike."""
@@ -109,6 +109,10 @@ class Batch(Gathering, Sequence[Job]):
     def describe(self, number: int) -> dict[str, Any]:
         """Return what is known of one job, in words for people: see `client.details`."""
         return describe(self, self[number], self._ledger.holder(self[number]), self._arguments(number))
+
+    def _look(self, number: int) -> str:
+        """Return what a job that runs has printed so far."""
+        return self.session.look_output(self.number, number)
 
     def _arguments(self, number: int) -> str | None:
         """Return a job's arguments as a short text, if they were given as a list."""

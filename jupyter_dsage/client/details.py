@@ -18,13 +18,14 @@ def describe(batch: Batch, job: Job, holder: Holder | None, arguments: str | Non
     out: dict[str, Any] = dict.fromkeys(("worker", "seconds", "attempt", "error", "traceback", "output"))
     out |= {"job": job.index, "args": arguments, "state": batch.session.state_of(batch.number, job.index)}
     if holder is None:
+        out["output"] = job.output or None
         return out
     out["state"] = holder.state
     if isinstance(holder, Chunk):
         out |= _told(holder, job.index)
         out["worker"] = batch.session.worker_name(holder.worker)
         out["args"] = arguments or out.get("args")
-    elif holder.state == "lost":
+    elif holder.state in ("lost", "failed"):
         _, error = holder.ending(job.index)
         out |= {"error": brief.error(type(error).__name__, str(error)), "traceback": str(error)}
     return out

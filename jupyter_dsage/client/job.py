@@ -112,8 +112,19 @@ class Job(Future[Any]):
 
     @property
     def output(self) -> str:
-        """The end of what the job printed (up to 8 KB); empty until it has ended."""
+        """The end of what the job printed (up to 8 KB), standard output and error, also from C and from processes.
+
+        While it runs: what it has printed so far. The whole, if that is more, is in `output_file`.
+        """
         return self._ledger.output_of(self)
+
+    @property
+    def output_file(self) -> str | None:
+        """Path, on the host where the job ran, of the file with all that it printed (the first 10 MB, and the end).
+
+        None while it has not ended, and where `output` is all.
+        """
+        return self._ledger.output_file_of(self)
 
     def __repr__(self) -> str:
         state = self._ledger.has_ended(self) or "waiting"

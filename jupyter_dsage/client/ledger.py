@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.client.job import Job
-from jupyter_dsage.client.record import Ended, Ending, Holder, Record
+from jupyter_dsage.client.record import Chunk, Ended, Ending, Holder, Record
 from jupyter_dsage.core.ranges import Ranges, Run
 from jupyter_dsage.errors import UsageError
 
@@ -26,10 +26,16 @@ class Ledger:
     """Job number -> `Job`, made when someone looks, and its ending.
 
     `on_cancel` is called when one job is cancelled through its `Job`; `may_wait` tells whether the calling thread
-    may wait (the I/O thread may not).
+    may wait (the I/O thread may not); `look` returns what a job that runs has printed so far.
     """
 
-    def __init__(self, name: str, on_cancel: Callable[[Run], None], may_wait: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        name: str,
+        on_cancel: Callable[[Run], None],
+        may_wait: Callable[[], bool],
+        look: Callable[[int], str] = lambda _: "",
+    ) -> None:
         self.name = name
         self.changed = threading.Condition()
         self.total = 0
@@ -46,6 +52,7 @@ class Ledger:
         """Called after each change, on the thread that brought it: for event loops."""
         self._on_cancel = on_cancel
         self._may_wait = may_wait
+        self._look = look
         self._jobs: dict[int, Job] = {}
         self._reopened: dict[int, int] = {}
         """Job that is retried -> the row of the journal that told its end before: that counts no more."""
@@ -95,10 +102,18 @@ class Ledger:
             return holder.ending(job.index)
 
     def output_of(self, job: Job) -> str:
-        """Return the end of what a job printed, empty while it has not ended."""
+        """Return the end of what a job printed, so far if it runs."""
         with self.changed:
             holder = self.holder(job)
-            return "" if holder is None else holder.output(job.index)
+            if holder is not None:
+                return holder.output(job.index)
+        return self._look(job.index)
+
+    def output_file_of(self, job: Job) -> str | None:
+        """Return the file with the whole of what an ended job printed, if that is more than its `output`."""
+        with self.changed:
+            holder = self.holder(job)
+            return holder.output_file(job.index) if isinstance(holder, Chunk) else None
 
     def wait_for_job(self, job: Job, timeout: float | None) -> None:
         """Wait until a job has ended; raises TimeoutError."""

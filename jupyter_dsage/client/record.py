@@ -126,6 +126,10 @@ class Chunk:
         """See `Holder`."""
         return self._loaded().outputs.get(job - self._first, "")
 
+    def output_file(self, job: int) -> str | None:
+        """Return the file with the whole of what a job printed, if that is more."""
+        return self._loaded().files.get(job - self._first)
+
 
 def _read(read: Callable[[bytes], Any], data: bytes, job: int) -> Ending:
     try:

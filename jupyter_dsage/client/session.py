@@ -307,6 +307,15 @@ class Session(Attending):
         self._check_alive()
         self._link.post(message, *frames)
 
+    def look_output(self, batch: int, job: int) -> str:
+        """Return what a running job has printed so far; empty where that is not known within a moment."""
+        if self._over is not None or self.on_io_thread():
+            return ""
+        try:
+            return self._ask(lambda ask: m.LookOutput(ask, batch, job)).result(settings.LOOK_OUTPUT_SECONDS)
+        except (TimeoutError, SessionLost):
+            return ""
+
     def wait_for_room(self) -> None:
         """Wait while too much was posted that is not in the journal yet."""
         self._link.wait_for_room()

@@ -13,7 +13,7 @@ import queue
 import time
 from typing import TYPE_CHECKING
 
-from jupyter_dsage.child.engines.engine import Reported
+from jupyter_dsage.child.engines.engine import OutputSeen, Reported
 from jupyter_dsage.child.engines.local import run_jobs
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.pool import Abilities
@@ -25,6 +25,7 @@ from jupyter_dsage.worker.offered import Services
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    from jupyter_dsage.child.engines.engine import News
     from jupyter_dsage.child.payloads import Payloads
     from jupyter_dsage.core import commands as c
     from jupyter_dsage.core.events import Event
@@ -61,7 +62,7 @@ class FakeEngine:
         self._ending: list[FakeWorker] = []
         self.functions: list[str] = []
         """The functions that were sent to this host: each once."""
-        self._news: list[Event | Reported] = []
+        self._news: list[Event | News] = []
         self._silent = False
         self._held: list[Callable[[], None]] = []
         """Orders that could not reach it while it was silent."""
@@ -199,13 +200,23 @@ class FakeEngine:
         else:
             order()
 
+    def look(self, ask: int, worker: int, lease: int, job: int) -> None:
+        """See `Engine`."""
+
+        def look() -> None:
+            found = self._workers.get(worker)
+            runs = found is not None and (found.lease, found.job) == (lease, job)
+            self._tell(OutputSeen(ask, found.printed() if found is not None and runs else ""))
+
+        self._order(look)
+
     def pid(self, worker: int) -> int:
         """See `Engine`: the number of the worker's first thread."""
         return self._workers[worker].pid if worker in self._workers else 0
 
     # --- in ------------------------------------------------------------------------------------------------
 
-    def read(self, ready: Collection[Source], now: float) -> list[Event | Reported]:  # noqa: ARG002
+    def read(self, ready: Collection[Source], now: float) -> list[Event | News]:  # noqa: ARG002
         """See `Engine`."""
         if self in ready:
             os.read(self._bell, 4096)
@@ -226,7 +237,7 @@ class FakeEngine:
         news, self._news = self._news, []
         return news
 
-    def _tell(self, event: Event | Reported) -> None:
+    def _tell(self, event: Event | News) -> None:
         self._news.append(event)
         self._ring()
 

@@ -97,6 +97,11 @@ class FakeWorker:
         """The lease that runs, or would: what a real worker's page says."""
         return self._leases[0].run.lease if self._leases else None
 
+    def printed(self) -> str:
+        """Return what the running job has printed so far."""
+        text = _texts.get(self.thread.ident or 0)
+        return "" if text is None else text.getvalue()
+
     # --- payloads ------------------------------------------------------------------------------------------
 
     def learn(self, message: m.Function | m.Service, frames: list[Frame]) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _TEXTS = ("type_name", "text", "traceback", "kind", "said", "arguments")
 """What travels of an exception: never the exception itself."""
-_FIELDS = 5
+_FIELDS = 6
 
 
 # --- arguments -----------------------------------------------------------------------------------------------
@@ -128,10 +128,10 @@ def dump_outcomes(outcomes: Outcomes) -> bytes:
     values = outcomes.values
     write = data.writer()
     try:
-        return write([values, outcomes.each, raised, outputs, seconds.tobytes()], "the outcomes")
+        return write([values, outcomes.each, raised, outputs, outcomes.files, seconds.tobytes()], "the outcomes")
     except DsageError:
         values = [_travelling(write, value, at, raised) for at, value in enumerate(values)]
-        return write([values, outcomes.each, raised, outputs, seconds.tobytes()], "the outcomes")
+        return write([values, outcomes.each, raised, outputs, outcomes.files, seconds.tobytes()], "the outcomes")
 
 
 def _travelling(write: Callable[[Any, str], bytes], value: Any, at: int, raised: dict[int, list[str]]) -> Any:
@@ -148,8 +148,8 @@ def load_outcomes(frame: Frame) -> Outcomes:
     """Return the outcomes of a payload, all checked; values written by themselves stay bytes. Raises ProtocolError."""
     parts = data.loads(frame)
     if type(parts) is not list or len(parts) != _FIELDS:
-        raise _nonsense("five fields")
-    values, each, raised, outputs, seconds = parts
+        raise _nonsense("six fields")
+    values, each, raised, outputs, files, seconds = parts
     if type(values) is not list or not {type(value) for value in values} <= SCALARS:
         raise _nonsense("values that are scalars")
     count = len(values)
@@ -157,6 +157,7 @@ def load_outcomes(frame: Frame) -> Outcomes:
     out.values = values
     out.each = _table(each, count, bytes, "values")
     out.outputs = _table(outputs, count, str, "outputs")
+    out.files = _table(files, count, str, "files")
     out.raised = {at: _raised(texts) for at, texts in _table(raised, count, list, "exceptions").items()}
     if out.each.keys() & out.raised.keys() or any(values[at] is not None for at in (*out.each, *out.raised)):
         raise _nonsense("one outcome a job")

@@ -317,7 +317,7 @@ class Raised:
 class Outcomes:
     """The outcomes of a run of jobs. Values that are not scalars stay pickled until someone looks."""
 
-    __slots__ = ("each", "outputs", "raised", "seconds", "values")
+    __slots__ = ("each", "files", "outputs", "raised", "seconds", "values")
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -325,18 +325,22 @@ class Outcomes:
         self.each: dict[int, bytes] = {}
         self.raised: dict[int, Raised] = {}
         self.outputs: dict[int, str] = {}
+        """The end of what a job printed."""
+        self.files: dict[int, str] = {}
+        """Where the whole of it is kept, if that is more."""
         self.seconds = array("f")
         """How long each job took."""
 
     def dump(self) -> bytes:
         """Return the payload."""
-        return pickle.dumps((self.values, self.each, self.raised, self.outputs, self.seconds.tobytes()), PROTOCOL)
+        parts = (self.values, self.each, self.raised, self.outputs, self.files, self.seconds.tobytes())
+        return pickle.dumps(parts, PROTOCOL)
 
     @classmethod
     def load(cls, data: Frame) -> Outcomes:
         """Return the outcomes of a payload; values pickled by themselves are not touched."""
         out = cls()
-        out.values, out.each, out.raised, out.outputs, seconds = pickle.loads(data)
+        out.values, out.each, out.raised, out.outputs, out.files, seconds = pickle.loads(data)
         out.seconds.frombytes(seconds)
         return out
 

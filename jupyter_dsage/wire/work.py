@@ -148,7 +148,8 @@ class Stale(Message, frozen=True, tag="stale"):
 class SupervisorSetup(Message, frozen=True, tag="setup"):
     """First message to a supervisor: where its workers call, and what they run in.
 
-    `services`: name and ``module:function`` of each service; `plain`: workers run services only, and unpickle nothing.
+    `services`: name and ``module:function`` of each service; `plain`: workers run services only, and unpickle nothing;
+    `keep`: the folder in which what jobs print is kept (empty: `folder`, and it goes with the supervisor).
     """
 
     address: Name
@@ -157,6 +158,7 @@ class SupervisorSetup(Message, frozen=True, tag="setup"):
     path: tuple[Text, ...]
     services: tuple[tuple[Name, Name], ...] = ()
     plain: bool = False
+    keep: Text = ""
 
     def at(self, address: str, *, folder: str | None = None, plain: bool | None = None) -> SupervisorSetup:
         """Return the same with another address, and perhaps another folder, or for services only."""
@@ -167,6 +169,7 @@ class SupervisorSetup(Message, frozen=True, tag="setup"):
             self.path,
             self.services,
             self.plain if plain is None else plain,
+            self.keep,
         )
 
 

@@ -31,7 +31,8 @@ _ORPHAN_CHECK_SECONDS = 1.0
 def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> None:
     """Be worker number `worker` until told to leave; runs in a forked process and never returns."""
     _die_with(supervisor)
-    output = Output(output_path(setup.folder, worker))
+    kept = os.path.join(setup.keep or setup.folder, "output")  # noqa: PTH118
+    output = Output(output_path(setup.folder, worker), page, kept)
     _settle_in(setup, output)
     network = ZmqNetwork()
     link, poller = network.connect(setup.address), network.poller()

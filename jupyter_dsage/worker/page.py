@@ -22,6 +22,9 @@ LEASE, FIRST, JOB, STARTED, ENDED, SEQUENCE, TIMEOUT, MEMORY = range(8)
 CANCEL_LEASE, CANCEL_FIRST, CANCEL_STOP, WHY = 8, 9, 10, 11
 """Written by the supervisor before it interrupts the worker."""
 WHY_CANCEL, WHY_TIMEOUT, WHY_MEMORY = range(3)
+OUT_START, OUT_CUT, TRIMS = 12, 13, 14
+"""Where the running job's output begins in the worker's file, how many bytes of it were cut, and how often anything
+was: written by the worker when a job's output was taken, and by the supervisor when it cuts."""
 RECALLS = 16
 """Count of recalls so far, written by the supervisor after the entry; entries follow: (lease, limit) each."""
 ENTRIES = 8

@@ -111,7 +111,7 @@ class Room:
                 self._forget(set(message.segments) & self._segments.keys())
             case m.SpawnWorker():
                 self._spawn(message.worker)
-            case m.KillWorker() | m.Recall() | m.EndJob():
+            case m.KillWorker() | m.Recall() | m.EndJob() | m.ReadOutput():
                 if message.worker in self.workers:
                     self._host.order(message)
             case remote.WantSlots():

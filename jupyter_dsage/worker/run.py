@@ -21,6 +21,7 @@ from jupyter_dsage.wire.data_calls import DataJobs
 from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes
 from jupyter_dsage.worker.failure import describe
 from jupyter_dsage.worker.limits import memory_limit, time_limit
+from jupyter_dsage.worker.modules import Modules
 from jupyter_dsage.worker.page import JOB, RECALLS, STARTED, WHY_CANCEL, WHY_MEMORY, WHY_TIMEOUT, Page
 
 if TYPE_CHECKING:
@@ -60,10 +61,14 @@ class Runner:
         """Those of them that are services: their jobs and outcomes are plain data."""
         self._plain = False
         """Whether the lease that runs calls a service."""
+        self._modules = Modules()
         self._segments: dict[int, Jobs | DataJobs] = {}
         self._lock = threading.RLock()
         self._busy = threading.Event()
         self._lease = 0
+        self._function = ""
+        self._writers: set[str] = set()
+        """Functions that were seen to write beside Python: after each job of theirs the output is looked at."""
         self._first = 0
         self._pending = Outcomes()
         self._failed: list[int] = []
@@ -85,6 +90,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001  (a user's module may raise anything when imported)
             error.add_note("The function could not be loaded at the worker.")
             self._functions[message.function] = error
+        self._modules.imported()
 
     def learn_service(self, message: m.Service) -> None:
         """Find a service; what goes wrong is raised by each of its jobs."""
@@ -102,16 +108,24 @@ class Runner:
         if data is not None:
             self._segments[message.segment] = DataJobs(data) if self._calls_service(message) else Jobs(data)
 
+    def _look_at_modules(self) -> None:
+        """Tell the child of modules that were edited since they were imported here."""
+        edited = self._modules.edited()
+        if edited:
+            with self._lock:
+                self._send(m.Stale(edited))
+
     def _calls_service(self, message: m.RunJobs) -> bool:
         """Tell whether a lease's jobs are plain data; where services are all, whatever comes is taken for that."""
         return self._offered.plain or message.function in self._services
 
     def run(self, message: m.RunJobs) -> None:
         """Run a lease and tell its outcomes."""
-        self._lease, self._first = message.lease, message.first
+        self._lease, self._first, self._function = message.lease, message.first, message.function
         self._plain = self._calls_service(message)
         self._told = time.monotonic_ns()
         self._page.begin(message.lease, message.first, int(message.timeout * 1e9), message.memory)
+        self._look_at_modules()
         self._busy.set()
         at = message.first
         while at < message.stop:
@@ -121,6 +135,7 @@ class Runner:
             except JobCancelled as order:
                 at = self._interrupted(order, message)
         self._busy.clear()
+        self._modules.imported()
         self._page.end()
         self._flush(ended=True)
 
@@ -177,8 +192,22 @@ class Runner:
                 self._pending.each[number - self._first] = data
                 self._pending.values.append(None)
                 self._bytes += len(data)
-            if self._output.printed:
-                self._pending.outputs[number - self._first] = self._output.take()
+            long = self._pending.seconds[-1] >= settings.LOOK_SECONDS
+            if long or self._output.printed or self._function in self._writers:
+                self._take_output(number)
+
+    def _take_output(self, number: int) -> None:
+        """Note what a job printed, if it did; see `worker.output`. Under the lock."""
+        output = self._output
+        if not output.printed:
+            if not output.grown():
+                return
+            self._writers.add(self._function)
+        index = number - self._first
+        name = f"{self._lease}-{number}-{os.getpid()}"
+        self._pending.outputs[index], file = output.take(name)
+        if file:
+            self._pending.files[index] = file
 
     def _note_failure(self, number: int, error: BaseException, jobs: Jobs | DataJobs, offset: int) -> None:
         self.inside = False
@@ -193,8 +222,7 @@ class Runner:
             self._pending.values.append(None)
             self._failed.append(number)
             self._bytes += len(raised.traceback)
-            if self._output.printed:
-                self._pending.outputs[index] = self._output.take()
+            self._take_output(number)
 
     def _interrupted(self, order: JobCancelled, message: m.RunJobs) -> int:
         """Note the job that was interrupted; return the next one's number."""
@@ -207,6 +235,8 @@ class Runner:
     def _flush(self, *, ended: bool = False) -> None:
         """Tell what is pending; with `ended`, also that the lease is over."""
         with self._lock:
+            if self._pending.values and self._function not in self._writers and not self.inside:
+                self._take_output(self._first + len(self._pending.values) - 1)
             outcomes, failed, count = self._pending, tuple(self._failed), len(self._pending.values)
             now = time.monotonic_ns()
             first, seconds = self._first, (now - self._told) / 1e9
@@ -227,7 +257,8 @@ class Runner:
             if os.getppid() != self._supervisor:
                 os._exit(1)
             with self._lock:
-                self._output.bound()
+                self._output.pass_on()
+                self._look_at_modules()
                 if self._pending.values and time.monotonic_ns() - self._told > settings.FLUSH_SECONDS * 1e9:
                     self._flush()
 

@@ -6,6 +6,7 @@ that socket ends, it kills every worker with its process group, and whatever the
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import heapq
 import os
@@ -27,7 +28,8 @@ from jupyter_dsage.wire import messages as m
 from jupyter_dsage.worker import blame, loop
 from jupyter_dsage.worker.blame import Memory
 from jupyter_dsage.worker.guard import Guard
-from jupyter_dsage.worker.page import Page
+from jupyter_dsage.worker.output_file import head_path, tail_of, trim
+from jupyter_dsage.worker.page import OUT_START, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +117,8 @@ class Supervisor:
             case m.KillWorker():
                 self._killed.add(message.worker)
                 self._kill(message.worker)
+            case m.ReadOutput():
+                self._read_output(message)
             case m.Ping():
                 self._tell(m.Pong(message.number))
             case m.Recall():
@@ -124,7 +128,9 @@ class Supervisor:
 
     def _look(self) -> None:
         self._guard.look()
-        self._after(settings.GUARD_SECONDS, self._look)
+        folder = self._setup.folder if self._setup else "."
+        heavy = [trim(loop.output_path(folder, worker), page) for worker, page in self._pages.items()]
+        self._after(settings.HEAVY_SECONDS if any(heavy) else settings.GUARD_SECONDS, self._look)
 
     def _fork(self, worker: int) -> None:
         if self._setup is None:
@@ -160,6 +166,14 @@ class Supervisor:
             sys.stderr.flush()
         finally:
             os._exit(code)
+
+    def _read_output(self, order: m.ReadOutput) -> None:
+        page, text = self._pages.get(order.worker), ""
+        if page is not None and self._setup is not None:
+            running = page.running()
+            if (running.lease, running.job) == (order.lease, order.job):
+                text = tail_of(loop.output_path(self._setup.folder, order.worker), page.words[OUT_START])
+        self._tell(m.OutputRead(order.ask, order.worker, text))
 
     def _recall(self, order: m.Recall) -> None:
         page = self._pages.get(order.worker)
@@ -221,26 +235,23 @@ class Supervisor:
         page = self._pages.pop(worker)
         running = page.running()
         seconds = max(0.0, (time.monotonic_ns() - running.started) / 1e9) if running.job is not None else 0.0
+        output = self._last_lines(worker, page)
         page.close()
         cause, verdict = self._guard.verdict(worker)
         ours = verdict or (blame.ending(status) if worker in self._killed else "")
         ending = self._memory.ending(status, peak, ours)
-        story = m.Story(worker, socket.gethostname(), pid, ending, seconds, peak, self._last_lines(worker), cause)
+        story = m.Story(worker, socket.gethostname(), pid, ending, seconds, peak, output, cause)
         lease = running.lease if running.job is not None else None
         self._tell(m.WorkerGone(worker, lease, running.job, story))
 
-    def _last_lines(self, worker: int) -> str:
-        folder = self._setup.folder if self._setup else "."
-        path = loop.output_path(folder, worker)
-        try:
-            with open(path, "rb") as file:  # noqa: PTH123
-                size = os.fstat(file.fileno()).st_size
-                file.seek(max(0, size - settings.STDERR_TAIL_BYTES))
-                tail = file.read().decode("utf-8", "replace")
-            os.unlink(path)  # noqa: PTH108
-        except OSError:
-            return ""
-        return tail
+    def _last_lines(self, worker: int, page: Page) -> str:
+        """Return the end of what the job had printed in which a worker died, and remove the worker's files."""
+        path = loop.output_path(self._setup.folder if self._setup else ".", worker)
+        text = tail_of(path, page.words[OUT_START], settings.STDERR_TAIL_BYTES)
+        for left in (path, head_path(path)):
+            with contextlib.suppress(OSError):
+                os.unlink(left)  # noqa: PTH108
+        return text
 
     def _kill_all(self) -> None:
         """Kill the workers and everything that they started, in groups of its own or not."""

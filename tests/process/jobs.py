@@ -259,3 +259,34 @@ def grandchild_of_its_own(_):
     process = subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True)
     process.returncode = 0  # it is left behind on purpose
     return process.pid
+
+
+def say(number, how):
+    """Print one line in one of several ways."""
+    import subprocess
+
+    line = f"job {number}\n"
+    if how == "python":
+        sys.stdout.write(line)
+    elif how == "stderr":
+        sys.stderr.write(line)
+    elif how == "write":
+        ctypes.CDLL(None).write(1, line.encode(), len(line))
+    elif how == "printf":
+        ctypes.CDLL(None).printf(b"%s", line.encode())
+    else:
+        subprocess.run(["/bin/echo", line.strip()], check=True)
+
+
+def shout(count):
+    """Have another process print so many bytes, and then the end."""
+    import subprocess
+
+    subprocess.run(f"yes | head -c {count}; echo; echo THE END", shell=True, check=True)  # noqa: S602
+
+
+def say_and_wait(word, path):
+    """Print, wait for a file, print again."""
+    print(word)
+    wait_for(path)
+    print("and the rest")

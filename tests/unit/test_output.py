@@ -23,12 +23,15 @@ BEFORE = """
 import io, json, os, sys
 from jupyter_dsage import settings
 from jupyter_dsage.worker.output import Output
-output = Output(sys.argv[1])
+from jupyter_dsage.worker.output_file import trim
+from jupyter_dsage.worker.page import Page
+page = Page()
+output = Output(sys.argv[1], page, sys.argv[1] + "-kept")
 output.install()
 told = []
 def size(): return os.path.getsize(sys.argv[1])
 def job_ends():
-    told.append(output.take() if output.printed else None)
+    told.append(output.take().tail if output.grown() else None)
     if not output.intact():
         output.restore()
 """
@@ -85,6 +88,7 @@ def test_a_job_that_prints_without_end_keeps_the_file_small(run: Callable[[str],
             print(number)
             if number % 1000 == 0:
                 most = max(most, size())
+                trim(sys.argv[1], page)  # what the supervisor does, from another process
         job_ends()
         print("the next"); job_ends()
         told.append(most)
@@ -110,13 +114,54 @@ def test_many_jobs_that_print_a_little_keep_the_file_small(run: Callable[[str], 
         most = 0
         for number in range(3000):
             print("x" * 999)
-            assert output.take() == "x" * 999 + "\\n"
+            assert output.take().tail == "x" * 999 + "\\n"
             most = max(most, size())
         told.append(most)
         """
     )
     assert isinstance(told[0], int)
     assert told[0] <= settings.OUTPUT_FILE_BYTES + 20_000
+
+
+def test_the_whole_is_kept_up_to_a_cap(run: Callable[[str], list[object]]) -> None:
+    told = run(
+        """
+        settings.OUTPUT_CAP_BYTES, settings.OUTPUT_FILE_BYTES = 100_000, 20_000
+        def job(count, name):
+            for number in range(count):
+                print(f"{number:09}")
+                if number % 100 == 0:
+                    output.flush()
+                    trim(sys.argv[1], page)
+            printed = output.take(name)
+            told.append(open(printed.file).read() if printed.file else printed.tail)
+        job(10, "small"); job(3000, "middle"); job(30_000, "large"); job(1500, "again")
+        """
+    )
+    lines = [f"{number:09}\n" for number in range(30_000)]
+    assert told[0] == "".join(lines[:10])
+    assert told[1] == "".join(lines[:3000])
+    assert told[3] == "".join(lines[:1500])
+    large = str(told[2])
+    head, _, rest = large.partition("\n[... ")
+    count, _, tail = rest.partition(" bytes were left out ...]\n")
+    assert "".join(lines).startswith(head)
+    assert "".join(lines).endswith(tail)
+    assert len(tail) == settings.OUTPUT_TAIL_BYTES
+    assert len(head) + int(count.replace(",", "")) + len(tail) == 300_000
+    assert len(large) <= 110_000
+
+
+def test_what_c_code_and_processes_print_is_told_apart(run: Callable[[str], list[object]]) -> None:
+    assert run(
+        """
+        import ctypes
+        ctypes.CDLL(None).printf(b"printf\\n"); job_ends()
+        os.write(1, b"raw"); job_ends()
+        job_ends()
+        os.system("echo shell"); job_ends()
+        """
+    ) == ["printf\n", "raw", None, "shell\n"]
 
 
 def test_bytes_may_be_written(run: Callable[[str], list[object]]) -> None:

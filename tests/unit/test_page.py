@@ -170,7 +170,7 @@ def be_worker(page: Page, shared: Shared, folder: str) -> None:
         if message.ended:
             shared.told[message.lease] = message.stop
 
-    runner = Runner(page, Output(os.path.join(folder, "worker.out")), send, os.getppid(), Services())  # noqa: PTH118
+    runner = Runner(page, Output(os.path.join(folder, "worker.out"), page, ""), send, os.getppid(), Services())  # noqa: PTH118
     runner._functions["job"] = job
     runner._segments[1] = Segment()  # type: ignore[assignment]
     for lease in range(1, LEASES + 1):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from jupyter_dsage import settings
+from jupyter_dsage.child.looks import Edits
 from jupyter_dsage.child.view import Views
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import events as e
@@ -35,7 +36,7 @@ class Shell:
     def __init__(self, slots=2):
         self.scheduler = Scheduler()
         self.places = {}
-        self.views = Views(self.scheduler, "session", self.places)
+        self.views = Views(self.scheduler, "session", self.places, Edits(self.scheduler))
         self.leases = []
         self.add(e.EngineOpened("local", slots), Place("here"))
         self.handle(e.BatchOpened(1, "b" * 200))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.child import intake
-from jupyter_dsage.child.engines.engine import Reported
+from jupyter_dsage.child.engines.engine import heard
 from jupyter_dsage.child.engines.local import run_jobs
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.pool import Abilities
@@ -29,6 +29,7 @@ from jupyter_dsage.wire import remote
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from jupyter_dsage.child.engines.engine import News
     from jupyter_dsage.child.payloads import Payloads
     from jupyter_dsage.core import commands as c
     from jupyter_dsage.core.events import Event
@@ -136,6 +137,10 @@ class DsageEngine:
         """See `engine.Engine`."""
         self._order(m.EndJob(order.worker, order.lease, order.first, order.stop))
 
+    def look(self, ask: int, worker: int, lease: int, job: int) -> None:
+        """See `engine.Engine`."""
+        self._order(m.ReadOutput(ask, worker, lease, job))
+
     def _order(self, message: m.Message) -> None:
         self._dialer.talk.post(0, message)
 
@@ -152,9 +157,9 @@ class DsageEngine:
             due = min(due, self._dialer.heard_at + (self._setup.linger if self._away else settings.AWAY_SECONDS))
         return due
 
-    def read(self, ready: Collection[Source], now: float) -> list[Event | Reported]:  # noqa: ARG002
+    def read(self, ready: Collection[Source], now: float) -> list[Event | News]:  # noqa: ARG002
         """See `engine.Engine`."""
-        news: list[Event | Reported] = []
+        news: list[Event | News] = []
         for worker, message, frames in self._dialer.read(now):
             if isinstance(message, remote.Admitted):
                 news += self._admitted(message)
@@ -165,13 +170,13 @@ class DsageEngine:
                 news.append(e.EngineScaled(self.name, message.slots))
             elif worker and worker not in self._workers:
                 log.warning("engine %s: news of worker %d, which is not there, were dropped", self.name, worker)
-            elif isinstance(message, m.Report):
-                news.append(Reported(worker, message, frames))
+            elif (other := heard(worker, message, frames)) is not None:
+                news.append(other)
             else:
                 news += self._told(worker, message)
         return news + self._measured() + self._watch(now)
 
-    def _measured(self) -> list[Event | Reported]:
+    def _measured(self) -> list[Event | News]:
         """Tell how far away the host is, when that has changed."""
         latency = self._dialer.latency
         if not self._open or abs(latency - self._latency) <= max(settings.LATENCY_STEP * self._latency, 0.001):
@@ -179,7 +184,7 @@ class DsageEngine:
         self._latency = latency
         return [e.LatencyMeasured(self.name, latency)]
 
-    def _told(self, worker: int, message: m.Message) -> list[Event | Reported]:
+    def _told(self, worker: int, message: m.Message) -> list[Event | News]:
         """Return what news of a worker stand for. A server speaks for its own workers only."""
         event = intake.from_host(message)
         about = getattr(message, "worker", worker)
@@ -191,7 +196,7 @@ class DsageEngine:
             del self._workers[about]
         return [event]
 
-    def _watch(self, now: float) -> list[Event | Reported]:
+    def _watch(self, now: float) -> list[Event | News]:
         """Tell what silence means: away after a while, failed after a longer one."""
         dialer = self._dialer
         if dialer.up:
@@ -215,7 +220,7 @@ class DsageEngine:
             return f"no answer for {silent:.0f} s ({why}); its jobs were moved; dialling again"
         return f"{why}; dialling again" if why else self._setup.note
 
-    def _admitted(self, message: remote.Admitted) -> list[Event | Reported]:
+    def _admitted(self, message: remote.Admitted) -> list[Event | News]:
         self.host = message.host
         was_open, was_away = self._open, self._away
         self._open, self._away, self._failed = True, False, False
@@ -238,7 +243,7 @@ class DsageEngine:
         if self._keys.known(host, port) != parse_key(self._setup.key):
             self._keys.trust(host, port, self._setup.key)
 
-    def _lose(self, why: str) -> list[Event | Reported]:
+    def _lose(self, why: str) -> list[Event | News]:
         """Give the engine up, until it answers after all or somebody wants it again."""
         if self._failed:
             return []
@@ -248,7 +253,7 @@ class DsageEngine:
         self._dialer.talk.restart()
         return [*news, e.EngineFailed(self.name, self._story(0, why))]
 
-    def _lost_workers(self, why: str) -> list[Event | Reported]:
+    def _lost_workers(self, why: str) -> list[Event | News]:
         gone, self._workers = self._workers, {}
         return [e.WorkerLost(worker, None, None, self._story(worker, why), known=False) for worker in gone]
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from jupyter_dsage.wire import messages as m
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from jupyter_dsage.core import commands as c
     from jupyter_dsage.core.events import Event
     from jupyter_dsage.net.transport import Source
-    from jupyter_dsage.wire import messages as m
     from jupyter_dsage.wire.codec import Frame
 
 
@@ -28,6 +29,37 @@ class Reported:
     worker: int
     report: m.Report
     frames: list[Frame] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSeen:
+    """What a job has printed so far: the answer to `Engine.look`."""
+
+    ask: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModulesEdited:
+    """A worker has imported modules whose files were edited since: name and file of each."""
+
+    worker: int
+    modules: tuple[tuple[str, str], ...]
+
+
+News = Reported | OutputSeen | ModulesEdited
+
+
+def heard(worker: int, message: m.Message, frames: list[Frame]) -> News | None:
+    """Return the news that a message stands for which is no event of the scheduler's; None for any other."""
+    match message:
+        case m.Report():
+            return Reported(worker, message, frames)
+        case m.OutputRead():
+            return OutputSeen(message.ask, message.text)
+        case m.Stale():
+            return ModulesEdited(worker, message.modules)
+    return None
 
 
 class Engine(Protocol):
@@ -69,10 +101,13 @@ class Engine(Protocol):
     def end_job(self, order: c.EndJob) -> None:
         """End the running job if it is one of these."""
 
+    def look(self, ask: int, worker: int, lease: int, job: int) -> None:
+        """Look what a running job has printed so far; `OutputSeen` follows, empty if it does not run there."""
+
     def pid(self, worker: int) -> int:
         """Return a worker's process id on its host, 0 while it is not known."""
 
-    def read(self, ready: Collection[Source], now: float) -> list[Event | Reported]:
+    def read(self, ready: Collection[Source], now: float) -> list[Event | News]:
         """Return what is new; called whenever one of its sources is ready or `next_due` has come."""
 
     def next_due(self) -> float | None:

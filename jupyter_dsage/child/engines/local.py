@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.child import intake
-from jupyter_dsage.child.engines.engine import Reported
+from jupyter_dsage.child.engines.engine import heard
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.pool import Abilities
 from jupyter_dsage.net.local_host import LocalHost
@@ -20,6 +20,7 @@ from jupyter_dsage.wire import messages as m
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from jupyter_dsage.child.engines.engine import News
     from jupyter_dsage.child.payloads import Payloads
     from jupyter_dsage.core import commands as c
     from jupyter_dsage.core.events import Event
@@ -81,16 +82,20 @@ class LocalEngine:
         """See `engine.Engine`."""
         self._workers.order(m.EndJob(order.worker, order.lease, order.first, order.stop))
 
+    def look(self, ask: int, worker: int, lease: int, job: int) -> None:
+        """See `engine.Engine`."""
+        self._workers.order(m.ReadOutput(ask, worker, lease, job))
+
     def pid(self, worker: int) -> int:
         """See `engine.Engine`."""
         return self._workers.pids.get(worker, 0)
 
-    def read(self, ready: Collection[Source], now: float) -> list[Event | Reported]:  # noqa: ARG002
+    def read(self, ready: Collection[Source], now: float) -> list[Event | News]:  # noqa: ARG002
         """See `engine.Engine`."""
-        news: list[Event | Reported] = []
+        news: list[Event | News] = []
         for worker, message, frames in self._workers.read(ready):
-            if isinstance(message, m.Report):
-                news.append(Reported(worker, message, frames))
+            if (other := heard(worker, message, frames)) is not None:
+                news.append(other)
             elif (event := intake.from_host(message)) is not None:
                 news.append(event)
         return news

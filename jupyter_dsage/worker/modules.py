@@ -1,0 +1,62 @@
+"""Which modules of the user's a worker has imported, and whether their files were edited since (stale code).
+
+Modules of the standard library, of installed packages and of this one are left out: nobody edits those meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import time
+
+from jupyter_dsage import settings
+
+_INSTALLED = tuple({sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+class Modules:
+    """One worker's. `imported` right after something may have been imported; `edited` now and then."""
+
+    def __init__(self) -> None:
+        self._known = 0
+        self._files: dict[str, tuple[str, int, int]] = {}
+        """Module -> its file, and that file's time (ns) and size when it was imported."""
+        self._looked: set[str] = set(sys.modules)
+        self._due = 0.0
+
+    def imported(self) -> None:
+        """Note the modules that are new, with the state of their files."""
+        if len(sys.modules) == self._known:
+            return
+        for name in sys.modules.keys() - self._looked:
+            self._looked.add(name)
+            path = getattr(sys.modules.get(name), "__file__", None)
+            if isinstance(path, str) and _is_users(name, path) and (state := _state(path)) is not None:
+                self._files[name] = (path, *state)
+        self._known = len(sys.modules)
+
+    def edited(self) -> tuple[tuple[str, str], ...]:
+        """Return the modules whose files were edited since, each once: name and file. Looks once a second at most."""
+        if not self._files or time.monotonic() < self._due:
+            return ()
+        self._due = time.monotonic() + settings.MODULES_SECONDS
+        found = []
+        for name, (path, *before) in list(self._files.items()):
+            state = _state(path)
+            if state is not None and list(state) != before:
+                found.append((name, path))
+                del self._files[name]
+        return tuple(found)
+
+
+def _is_users(name: str, path: str) -> bool:
+    return not path.startswith(_INSTALLED) and "site-packages" not in path and name.partition(".")[0] != "jupyter_dsage"
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size

@@ -1,0 +1,84 @@
+"""What jobs print, at the border a user sees: whose it is, at once, whole, and bounded; and modules edited on disk."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import psutil
+import pytest
+
+import jupyter_dsage as dsage
+from tests.process import jobs
+from tests.process.until import until
+from tests.worker_server import worker_server
+
+
+@pytest.mark.parametrize("how", ["python", "stderr", "write", "printf", "process"])
+def test_each_job_has_its_own_output(session, how):
+    batch = session.scatter(jobs.say, [((n, how), {}) for n in range(100)])
+    assert batch.wait(30)
+    assert [job.output for job in batch] == [f"job {n}\n" for n in range(100)]
+    assert batch[5].output_file is None
+
+
+def test_job_that_prints_a_gigabyte_slows_nobody_and_stays_small(session):
+    assert session.wait_for_workers(20)
+    supervisor = psutil.Process(session.workers[0].pid).parent()
+    loud = session.map(jobs.shout, [1_000_000_000])
+    quiet = session.map(jobs.nap, [0.001] * 500)
+    folder = Path(session._started.folder)
+    most = memory = 0
+    while not loud.wait(0.02):
+        for path in folder.glob("dsage-*/*.out*"):
+            try:
+                most = max(most, path.stat().st_size)
+            except FileNotFoundError:
+                continue
+        memory = max(memory, supervisor.memory_info().rss + psutil.Process(session.pid).memory_info().rss)
+    assert quiet.wait(20)
+    assert loud[0].output.endswith("THE END\n")
+    assert most < 200_000_000
+    assert memory < 300_000_000
+    whole = Path(loud[0].output_file)
+    assert 9_000_000 < whole.stat().st_size < 11_000_000
+    assert "bytes were left out" in whole.read_text()[-10_000:]
+
+
+@pytest.mark.parametrize("where", ["local", "dsage"])
+def test_output_of_a_running_job_is_there_at_once(where, tmp_path):
+    with contextlib.ExitStack() as stack:
+        url = "local:?slots=1" if where == "local" else stack.enter_context(worker_server("--slots", "1")).url
+        session = stack.enter_context(dsage.spawn(url))
+        gate = tmp_path / "gate"
+        batch = session.scatter(jobs.say_and_wait, [(("so far", str(gate)), {})])
+        until(lambda: batch[0].output == "so far\n")
+        assert batch.describe(0)["output"] == "so far\n"
+        gate.touch()
+        batch[0].result(20)
+        assert batch[0].output == "so far\nand the rest\n"
+
+
+def test_module_that_was_edited_is_reported_until_refresh_loads_it(tmp_path, monkeypatch):
+    module = tmp_path / "analysis_of_mine.py"
+    module.write_text("VALUE = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def value(_):
+        import analysis_of_mine
+
+        return analysis_of_mine.VALUE
+
+    with dsage.spawn("local:?slots=1") as session:
+        batch = session.map(value, [0])
+        assert batch.results(timeout=20) == [1]
+        views = []
+        batch.watch(views.append)
+        module.write_text("VALUE = 22\n")
+        note = "module analysis_of_mine was edited after workers imported it: refresh loads what is new"
+        until(lambda: session.map(value, [0]).results(timeout=20) == [1] and session.engines[0].note == note)
+        until(lambda: note in views[-1]["session"]["note"])
+        session.refresh()
+        until(lambda: session.map(value, [0]).results(timeout=20) == [22])
+        until(lambda: not session.engines[0].note)
+        until(lambda: not views[-1]["session"]["note"])
