@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -140,6 +141,8 @@ class Child:
         """Take up what an earlier child of this session left in the journal."""
         if self._journal is None:
             return
+        if not self._journal.meta("lineage"):
+            self._journal.set_meta("lineage", secrets.token_hex(16))
         revival = Revival(self._journal, self._scheduler, self._payloads, self._handle, self._note_opened)
         rows = revival.replay()
         for told in revival.errors:
@@ -182,7 +185,8 @@ class Child:
 
     def _open_engine(self, setup: EngineSetup) -> None:
         host = m.SupervisorSetup("", self._setup.folder, self._setup.cwd, self._setup.path, keep=self._setup.store)
-        engine = self._make_engine(setup, host, self._network, self._poller)
+        lineage = self._journal.meta("lineage") if self._journal else ""
+        engine = self._make_engine(msgspec.structs.replace(setup, lineage=lineage), host, self._network, self._poller)
         self._engines[engine.name] = engine
         self._setups[engine.name] = setup
         self._keep_engines()

@@ -45,7 +45,8 @@ class Dial(Message, frozen=True, tag="dial"):
     """A child's first message on each connection: who it is, what must match, what it wants.
 
     `token`: names the child's place at the server, and is made anew by each child; `got`: as in `Envelope`;
-    `certificate`: its own for the bulk connection, in PEM.
+    `certificate`: its own for the bulk connection, in PEM; `lineage`: a secret that the children of one session share,
+    so that one that is revived takes its predecessor's place (empty: there is none).
     """
 
     protocol: int
@@ -57,6 +58,7 @@ class Dial(Message, frozen=True, tag="dial"):
     linger: Seconds
     got: Number
     certificate: Text
+    lineage: Name = ""
 
 
 class Admitted(Message, frozen=True, tag="admitted"):

@@ -31,6 +31,8 @@ class EngineSetup(Struct, frozen=True, array_like=True):
     port: Number = 0
     key: Name = ""
     linger: Seconds = 0.0
+    lineage: Name = ""
+    """See `remote.Dial`; filled in by the child."""
 
 
 class ChildSetup(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import importlib.metadata
 import os
 import re
@@ -65,9 +66,16 @@ class Reception:
     # --- coming --------------------------------------------------------------------------------------------
 
     def given_up(self, dial: remote.Dial, role: str, key: bytes) -> list[Room]:
-        """Return the rooms that a child has given up, for it greets by another token now: long silence came between."""
-        who = (key, role, dial.certificate)
-        return [r for r in self.rooms() if (r.key, r.role, r.certificate) == who and r.token != dial.token]
+        """Return the rooms that a child has given up, for it greets by another token now.
+
+        Long silence came between, or it was killed and this is the one that took its place.
+        """
+
+        def same(room: Room) -> bool:
+            heir = bool(dial.lineage) and hmac.compare_digest(room.lineage.encode(), dial.lineage.encode())
+            return (room.key, room.role) == (key, role) and (room.certificate == dial.certificate or heir)
+
+        return [room for room in self.rooms() if room.token != dial.token and same(room)]
 
     def admit(self, dial: remote.Dial, role: str, key: bytes) -> tuple[Room, bool]:
         """Return the room of a child that greets, and whether it was there already.

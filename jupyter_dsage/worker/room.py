@@ -47,6 +47,7 @@ class Room:
         self.key = key
         self.wanted = dial.slots
         self.linger = dial.linger
+        self.lineage = dial.lineage
         self.certificate = dial.certificate
         self.slots = 0
         """How many workers it may have; the server says."""

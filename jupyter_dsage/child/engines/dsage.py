@@ -77,6 +77,7 @@ class DsageEngine:
             self._setup.linger,
             self._dialer.talk.got,
             self._certificate.cert_pem,
+            self._setup.lineage,
         )
 
     # --- out -----------------------------------------------------------------------------------------------
