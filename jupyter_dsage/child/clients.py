@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -159,4 +158,4 @@ class Idle:
 
     def next_due(self) -> float | None:
         """Return when it will be over, if nothing comes (monotonic seconds)."""
-        return None if self._since is None else max(self._since + self._seconds, time.monotonic() + 0.01)
+        return None if self._since is None else self._since + self._seconds

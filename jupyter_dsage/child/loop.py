@@ -52,8 +52,16 @@ _END = object()
 class Child:
     """One session's background process."""
 
-    def __init__(self, setup: ChildSetup, network: Network, lifeline: FileLike, make_engine: MakeEngine) -> None:
+    def __init__(
+        self,
+        setup: ChildSetup,
+        network: Network,
+        lifeline: FileLike,
+        make_engine: MakeEngine,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._setup = setup
+        self._clock = clock
         self._network = network
         self._lifeline = lifeline
         self._make_engine = make_engine
@@ -104,21 +112,26 @@ class Child:
         """Serve until told to die, or until nobody needs it; leaves nothing behind but its journal."""
         log.info("session %s: child %d started in %s", self._setup.session, os.getpid(), self._setup.folder)
         try:
-            for engine in self._wanted_engines():
-                self._open_engine(engine)
+            self.open()
             for session in sweep():
                 log.info("the journal of session %s was removed: it was too old, or all together too large", session)
             while not self._leaving:
-                self._step()
+                self.step()
         except Exception:  # logged for the user, then raised again
             log.exception("the child ends because of a defect in jupyter_dsage; please report it")
             raise
         finally:
             self._clean_up()
 
-    def _step(self) -> None:
+    def open(self) -> None:
+        """Open the engines."""
+        for engine in self._wanted_engines():
+            self._open_engine(engine)
+
+    def step(self) -> None:
+        """Wait for what is next, and do it."""
         ready = self._poller.wait(self._timeout())
-        now = time.monotonic()
+        now = self._clock()
         for engine in list(self._engines.values()):
             for news in engine.read(ready, now):
                 if self._engines.get(engine.name) is engine:  # the news before may have been its last
@@ -127,7 +140,7 @@ class Child:
         if self._listener in ready:
             self._read_clients()
         self._look_after_clients(ready)
-        now = time.monotonic()
+        now = self._clock()
         deadline = self._scheduler.next_deadline()
         if deadline is not None and deadline <= now:
             self._handle(e.TimePassed())
@@ -166,7 +179,7 @@ class Child:
         dues = [engine.next_due() for engine in self._engines.values()]
         dues += [self._scheduler.next_deadline(), self._views.next_due(), self._idle.next_due()]
         times += [due for due in dues if due is not None]
-        return max(0.0, min(times) - time.monotonic())
+        return max(0.0, min(times) - self._clock())
 
     def _wanted_engines(self) -> tuple[EngineSetup, ...]:
         """Return the engines that the session has: those it was started with, or had when its last child ended."""
@@ -178,7 +191,7 @@ class Child:
             self._journal.set_meta("engines", msgspec.json.encode(tuple(self._setups.values())).decode())
 
     def _handle(self, event: Event) -> None:
-        self._performer.perform(self._scheduler.handle(event, time.monotonic()))
+        self._performer.perform(self._scheduler.handle(event, self._clock()))
         self._views.changed()
 
     # --- engines -------------------------------------------------------------------------------------------
@@ -234,7 +247,7 @@ class Child:
         event = intake.from_report(worker, message)
         lease = self._scheduler.leases.get(message.lease)
         if lease is not None and lease.worker == worker:
-            self._views.reported(worker, lease.batch, message, time.monotonic())
+            self._views.reported(worker, lease.batch, message, self._clock())
         self._performer.report = (worker, message, frames)
         self._handle(event)
         self._performer.report = None
@@ -308,7 +321,7 @@ class Child:
             self._clients.owns(message.batch, client)
 
     def _note_opened(self, message: m.OpenBatch) -> None:
-        self._views.opened(message.batch, time.monotonic())
+        self._views.opened(message.batch, self._clock())
         self._opened[message.batch] = message
 
     def _answer(self, peer: Peer, message: m.Message) -> None:
@@ -385,7 +398,7 @@ class Child:
 
         The owner's end shows by end-of-file, or, since a fork of the owner may keep the pipe open, by a look at it.
         """
-        now = time.monotonic()
+        now = self._clock()
         looking = now >= self._clients.next_due()
         for peer in self._clients.check(now):
             self._part(peer)
@@ -417,9 +430,9 @@ class Child:
         log.info("%s", self._leaving or "leaving")
         for engine in self._engines.values():
             engine.leave()
-        deadline = time.monotonic() + settings.DIE_SECONDS - 0.5
+        deadline = self._clock() + settings.DIE_SECONDS - 0.5
         for engine in (*self._engines.values(), *self._removed):
-            engine.wait_gone(max(0.0, deadline - time.monotonic()))
+            engine.wait_gone(max(0.0, deadline - self._clock()))
         self._recorder.close()
         self._clients.tell(m.Leaving(self._leaving or "a defect in jupyter_dsage ended it"))
         self._poller.unwatch(self._listener)

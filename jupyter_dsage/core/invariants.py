@@ -87,7 +87,8 @@ def _check_workers(s: Scheduler) -> None:
         if worker.stage in (Stage.STARTING, Stage.STOPPING):
             _hold(not worker.leases, f"worker {worker.number} is {worker.stage.value} and has a lease")
         if s.pool.engines[worker.engine].away:
-            _hold(not worker.leases, f"worker {worker.number} is away and has a lease")
+            once = all(s.batches[s.leases[number].batch].once for number in worker.leases)
+            _hold(once, f"worker {worker.number} is away and has a lease of jobs that may be moved")
         else:
             _hold(not worker.held, f"worker {worker.number} is here and holds leases from before")
     held = sum(len(worker.leases) for worker in s.pool.workers.values())

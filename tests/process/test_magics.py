@@ -535,7 +535,18 @@ def test_a_session_of_the_library_is_a_session_of_the_magics(notebook):
 def test_the_magics_explain_themselves(notebook):
     told = notebook.told("%%scatter?")
     assert "%%scatter [OPTIONS] NAME for VARS in EXPR [if COND]" in told
-    for option in ("--into", "--session", "--limit", "--retries", "--wait", "--quiet"):
+    for option in (
+        "--into",
+        "--session",
+        "--limit",
+        "--retries",
+        "--timeout",
+        "--memory",
+        "--at-most-once",
+        "--priority",
+        "--wait",
+        "--quiet",
+    ):
         assert option in told
     told = notebook.told("%dsage?")
     for verb in ("start", "status", "engine", "refresh", "pause", "resume", "cancel", "retry", "log", "ps", "die"):
