@@ -28,7 +28,7 @@ from jupyter_dsage.core.states import State
 from jupyter_dsage.errors import DsageError, EngineError, ProtocolError, UsageError
 from jupyter_dsage.net.sweep import sweep as sweep_processes
 from jupyter_dsage.store.journal import Journal
-from jupyter_dsage.store.sessions import lives, sweep, took_over, write_connection
+from jupyter_dsage.store.sessions import lives, sweep, sweep_runtime, took_over, write_connection
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.setup import EngineSetup
@@ -440,4 +440,5 @@ class Child:
         self._poller.close()
         self._network.close()
         shutil.rmtree(self._setup.folder, ignore_errors=True)
+        sweep_runtime(os.path.dirname(self._setup.folder))  # noqa: PTH120
         log.info("session %s: gone", self._setup.session)

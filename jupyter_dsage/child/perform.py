@@ -59,6 +59,8 @@ class Performer:
         self._handle = handle
         self._close = close
         """Lets go of an engine that was removed."""
+        self._waiting: dict[int, list[c.SendLease]] = {}
+        """Worker -> leases that wait until the first of them is in the journal: a worker's leases stay in order."""
         self._drops: dict[int, None] = {}
         """Segments that can go once it is settled that their jobs have ended."""
         self.report: tuple[int, m.Report, list[Frame]] | None = None
@@ -75,11 +77,7 @@ class Performer:
     def _one(self, command: Command) -> None:
         match command:
             case c.SendLease():
-                if command.once:
-                    leased = codec.encode(m.Leased(command.batch, command.first, command.stop))[0]
-                    self._recorder.put(Entry(0, leased, done=lambda: self._grant(command)))
-                else:
-                    self._grant(command)
+                self._send_lease(command)
             case c.TellOutcomes():
                 self._tell_outcomes(command)
             case c.TellLost():
@@ -106,6 +104,31 @@ class Performer:
             for engine in self._engines.values():
                 engine.forget(segment)
         self._drops.clear()
+
+    def _send_lease(self, lease: c.SendLease) -> None:
+        """Grant a lease; one whose jobs may run only once when that is written down, and what comes behind it too."""
+        waiting = self._waiting.get(lease.worker)
+        if waiting is not None:
+            waiting.append(lease)
+        elif not lease.once:
+            self._grant(lease)
+        else:
+            self._waiting[lease.worker] = [lease]
+            self._write_lease(lease)
+
+    def _write_lease(self, lease: c.SendLease) -> None:
+        leased = codec.encode(m.Leased(lease.batch, lease.first, lease.stop))[0]
+        self._recorder.put(Entry(0, leased, done=lambda: self._written(lease.worker)))
+
+    def _written(self, worker: int) -> None:
+        """Grant the lease that was written down, and those behind it up to the next that must be."""
+        waiting = self._waiting.pop(worker)
+        self._grant(waiting.pop(0))
+        while waiting and not waiting[0].once:
+            self._grant(waiting.pop(0))
+        if waiting:
+            self._waiting[worker] = waiting
+            self._write_lease(waiting[0])
 
     def _grant(self, lease: c.SendLease) -> None:
         worker = self._scheduler.pool.workers.get(lease.worker)

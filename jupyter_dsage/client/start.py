@@ -13,7 +13,6 @@ import select
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -54,7 +53,7 @@ def start_child(
     owner, started = _me()
     setup = ChildSetup(
         session,
-        _new_runtime_folder(),
+        sessions.new_runtime_folder(runtime_folder()),
         owner,
         started,
         tuple(engine.setup() for engine in engines),
@@ -102,7 +101,9 @@ def find_child(record: Record, log: Log = None) -> Started:
 def revive(record: Record, log: Log = None) -> ChildProcess:
     """Start a child that goes on with a session's journal; raises StartError, also if it is not gone."""
     owner, started = _me()
-    setup = msgspec.structs.replace(record.setup, folder=_new_runtime_folder(), owner=owner, owner_started=started)
+    setup = msgspec.structs.replace(
+        record.setup, folder=sessions.new_runtime_folder(runtime_folder()), owner=owner, owner_started=started
+    )
     return _started(setup, log)
 
 
@@ -155,10 +156,6 @@ def _hand_over(process: subprocess.Popen[bytes], setup: ChildSetup) -> None:
         if not data:
             raise OSError(f"it ended with exit code {process.wait()}")
         word += data
-
-
-def _new_runtime_folder() -> str:
-    return tempfile.mkdtemp(prefix="dsage-", dir=runtime_folder())
 
 
 def _me() -> tuple[int, float]:

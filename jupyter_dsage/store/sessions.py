@@ -6,8 +6,10 @@ when it listens, says where it listens and which process it is. A session lives 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -79,8 +81,30 @@ def write(record: Record) -> None:
 
 def write_connection(folder: str) -> None:
     """Write the connection file of the calling process."""
+    _write(Path(folder) / "connection.json", _me())
+
+
+def new_runtime_folder(base: str) -> str:
+    """Make a folder for a child's sockets, of mode 0700; it says who made it until that child has written its own."""
+    folder = tempfile.mkdtemp(prefix="dsage-", dir=base)
+    _write(Path(folder) / "maker.json", _me())
+    return folder
+
+
+def sweep_runtime(base: str) -> None:
+    """Remove the folders of children that are gone, and of those that never came since their maker was killed."""
+    for folder in Path(base).glob("dsage-*"):
+        processes = []
+        for name in ("maker.json", "connection.json"):
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                processes.append(msgspec.json.decode((folder / name).read_bytes(), type=Connection))
+        if processes and not any(lives(process.pid, process.started) for process in processes):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _me() -> bytes:
     me = psutil.Process()
-    _write(Path(folder) / "connection.json", msgspec.json.encode(Connection(me.pid, me.create_time())))
+    return msgspec.json.encode(Connection(me.pid, me.create_time()))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import collections
 import functools
+import itertools
 import subprocess
 import sys
 import threading
@@ -203,6 +204,7 @@ def test_an_object_of_main_is_named_by_its_class() -> None:
         (Slotted(), "value → attribute 'sock'"),
         (OneSlot(), "value → attribute 'sock'"),
     ],
+    ids=itertools.count(),
 )
 def test_the_path_into_data_is_named(value: Any, path: str) -> None:
     assert path_in(value) == path
