@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from jupyter_dsage.client import processes
 from jupyter_dsage.client.opening import attach, sessions
 from jupyter_dsage.errors import UsageError
-from jupyter_dsage.store.sessions import forget
+from jupyter_dsage.net.runtime import runtime_folder
+from jupyter_dsage.store.sessions import forget, sweep_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,6 +74,7 @@ def die(name: str | None, *, everything: bool) -> str:
             attach(each, look=True).die()
         else:
             forget(info.store)
+    sweep_runtime(runtime_folder())
     return f"Over, with all their processes and journals: {len(names)}." if names else "There is no session."
 
 

@@ -1,6 +1,6 @@
 """A client in the storm: starts or finds the session, submits batches, and writes down what it submits and is told.
 
-``python -m tests.chaos.client FOLDER BATCHES JOBS URL…``. It may be killed at any moment; the next one goes on.
+``python -m tests.chaos.client FOLDER BATCHES JOBS PAUSE URL…``. It may be killed at any moment; the next one goes on.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from pathlib import Path
 import jupyter_dsage as dsage
 
 NAME = "storm"
-PAUSE = 0.5
-"""Seconds between two batches."""
 
 
 def note(path, words):
@@ -45,7 +43,7 @@ def follow(folder, name, batch):
     note(folder / "ended", f"{name} {len(batch)}")
 
 
-def main(folder, batches, count, urls):
+def main(folder, batches, count, pause, urls):
     """Submit what is not submitted yet, follow everything, and say when all has ended."""
     known = [info.name for info in dsage.sessions()]
     session = dsage.attach(NAME) if NAME in known else dsage.spawn(urls, NAME, on_kernel_exit="stay")
@@ -57,7 +55,7 @@ def main(folder, batches, count, urls):
             note(folder / "submitted", name)
             session.scatter(job, calls, name=name, at_most_once=number % 4 == 3)
             session.settle()  # what is not in the journal is not submitted
-            time.sleep(PAUSE)
+            time.sleep(pause)
         follower = threading.Thread(target=follow, args=(folder, name, session.batches[name]))
         follower.start()
         followers.append(follower)
@@ -68,4 +66,4 @@ def main(folder, batches, count, urls):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5:])

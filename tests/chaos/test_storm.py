@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 import jupyter_dsage as dsage
+from jupyter_dsage.client import orders
 from tests.leftovers import MARK, PATIENCE, Watch
 from tests.worker_server import worker_server
 
@@ -30,8 +31,9 @@ DEADLINE = 120.0
 class Client:
     """The client of the moment; killed, the next one takes its place."""
 
-    def __init__(self, folder, batches, jobs, urls):
-        self.command = [sys.executable, "-m", "tests.chaos.client", str(folder), str(batches), str(jobs), *urls]
+    def __init__(self, folder, batches, jobs, pause, urls):
+        words = [str(folder), str(batches), str(jobs), str(pause), *urls]
+        self.command = [sys.executable, "-m", "tests.chaos.client", *words]
         self.log = (folder / "client.log").open("ab")
         self.lives = 0
         self.start()
@@ -141,7 +143,7 @@ def folder(tmp_path, monkeypatch):
 def blow(folder, seconds, batches, jobs, *, seed):
     """Let the storm blow for some seconds, wait until all has ended, and check the history."""
     with worker_server(slots=2) as server:
-        client = Client(folder, batches, jobs, ["local:?slots=2", server.url])
+        client = Client(folder, batches, jobs, seconds / batches, ["local:?slots=2", server.url])
         storm = Storm(seed, client, server)
         try:
             end = time.monotonic() + seconds
@@ -152,8 +154,10 @@ def blow(folder, seconds, batches, jobs, *, seed):
                 if client.process.poll() is not None and not (folder / "all").exists():
                     client.start()
                 if time.monotonic() >= next_strike:
+                    before = len(storm.log)
                     storm.strike()
-                    next_strike = time.monotonic() + storm.random.uniform(0.3, 1.5)
+                    pause = storm.random.uniform(0.3, 1.2) if len(storm.log) > before else 0.05
+                    next_strike = time.monotonic() + pause
             storm.go_on(all_of_them=True)
             deadline = time.monotonic() + DEADLINE
             while not (folder / "all").exists():
@@ -166,9 +170,7 @@ def blow(folder, seconds, batches, jobs, *, seed):
         finally:
             storm.go_on(all_of_them=True)
             client.close()
-            for info in dsage.sessions():
-                if info.alive:
-                    dsage.attach(info.id, look=True).die()
+            orders.die(None, everything=True)
     return storm
 
 
