@@ -253,7 +253,14 @@ class Session(Attending):
 
     def settle(self, timeout: float | None = 30.0) -> None:
         """Wait until the child has taken in, and where there is a journal written down, what was asked of it so far."""
-        self._ask(m.Settle).result(timeout)
+        while True:
+            try:
+                self._ask(m.Settle).result(timeout)
+            except SessionLost:
+                if self._over is not None:
+                    raise
+                continue  # the child that was asked was killed; the next one has all that was asked of it
+            return
 
     def die(self) -> None:
         """End the session: child, workers, sockets, files and journal. Jobs that have not ended end as SessionLost."""

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import jupyter_dsage as dsage
+from jupyter_dsage import settings
 
 NAME = "storm"
 
@@ -45,6 +46,7 @@ def follow(folder, name, batch):
 
 def main(folder, batches, count, pause, urls):
     """Submit what is not submitted yet, follow everything, and say when all has ended."""
+    settings.REVIVALS = 1000  # it is the storm that kills, not a defect
     known = [info.name for info in dsage.sessions()]
     session = dsage.attach(NAME) if NAME in known else dsage.spawn(urls, NAME, on_kernel_exit="stay")
     followers = []

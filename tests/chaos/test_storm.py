@@ -101,6 +101,8 @@ class Storm:
         victim = self.random.choice(found[kind])
         try:
             family = [victim.pid, *(process.pid for process in victim.children(recursive=True))]
+            if kind == "child":
+                family += [process.pid for process in found["worker"]]  # also those at the other host
             self.log.append((time.monotonic(), "kill" if kill else "stop", kind, victim.pid))
             for pid in family:
                 self.hit[pid].append(time.monotonic())
@@ -211,7 +213,7 @@ def check(folder, storm, batches, jobs, seed):
 
 def tell(folder, storm):
     strikes = "\n".join(f"{when:.3f} {what} {kind} {pid}" for when, what, kind, pid in storm.log[-30:])
-    return f"strikes:\n{strikes}\nclient's log:\n{(folder / 'client.log').read_text()[-2000:]}"
+    return f"strikes:\n{strikes}\nclient's log:\n{(folder / 'client.log').read_text()[-4000:]}"
 
 
 @pytest.mark.needs("linux")
