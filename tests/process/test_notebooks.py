@@ -30,3 +30,24 @@ def test_worker_servers(run_demo, tmp_path, capsys):
     assert "no engine of this session runs functions" in report
     assert "servers ended with 0 and 0" in report
     assert (tmp_path / "02_worker_servers.html").stat().st_size > 10_000
+
+
+def test_nothing_is_lost(run_demo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    assert run_demo.main(NOTEBOOKS / "03_nothing_is_lost.ipynb", tmp_path) == 0, capsys.readouterr().err
+    report = capsys.readouterr().out
+    for fact in (
+        "all values are right: True; child",
+        "took over: True",
+        "JobTimeout: Job 1 overstepped its time limit of 1 s",
+        "cancelled: True, the others: [0.1, 0.2], True within 2 s",
+        "took its worker with it 3 times",
+        "signal 6 (SIGABRT)",
+        "about to do something foolish",
+        "Session 'other' of this notebook is alive: %dsage attach other brings it back",
+        "Session 'other' is back",
+    ):
+        assert fact in report, report
+    assert report.count("all values are right: True") == 2
+    assert not list((tmp_path / "jupyter" / "dsage" / "sessions").iterdir())
+    assert (tmp_path / "03_nothing_is_lost.html").stat().st_size > 10_000
