@@ -216,10 +216,12 @@ class FakeEngine:
 
     # --- in ------------------------------------------------------------------------------------------------
 
-    def read(self, ready: Collection[Source], now: float) -> list[Event | News]:  # noqa: ARG002
+    def read(self, ready: Collection[Source], now: float) -> list[Event | News]:
         """See `Engine`."""
         if self in ready:
             os.read(self._bell, 4096)
+        for worker in list(self._workers.values()):
+            worker.overstepped(now)
         was_silent = self._silent
         while not self._asked.empty():
             self._asked.get()()
@@ -258,7 +260,7 @@ class FakeEngine:
 
     def next_due(self) -> float | None:
         """See `Engine`."""
-        return None
+        return min((due for worker in self._workers.values() if (due := worker.due()) is not None), default=None)
 
     # --- the end -------------------------------------------------------------------------------------------
 

@@ -17,12 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dsage.errors import JobTimeout
 from jupyter_dsage.wire import brief, data_calls, payload
 from jupyter_dsage.wire import data as plain_data
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.data_calls import DataJobs
 from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes, Raised
 from jupyter_dsage.worker.failure import describe
+from jupyter_dsage.worker.limits import time_limit
 from jupyter_dsage.worker.run import JobCancelled
 
 if TYPE_CHECKING:
@@ -86,6 +88,8 @@ class FakeWorker:
         """Threads of jobs that were given up, and may still be ending."""
         self.job: int | None = None
         """The job that runs."""
+        self._begun = 0.0
+        """When the running job began (monotonic seconds)."""
 
     def _new_thread(self) -> _Thread:
         thread = _Thread(self, self._done, self._alarm)
@@ -144,11 +148,27 @@ class FakeWorker:
         """Give the running job up if it is one of these; the slot works on."""
         if self.job is None or self.lease != order.lease or not order.first <= self.job < order.stop:
             return
+        self._give_up(JobCancelled())
+
+    def _give_up(self, error: BaseException) -> None:
+        """End the running job with an error; another thread takes over."""
         self.past.append(self.thread)
         self.thread.give_up(JobCancelled)
         self.thread = self._new_thread()
-        raised = describe(JobCancelled())
+        raised = describe(error)
         self._report(_outcome(raised, self._leases[0].run.function in self._memory.plain), raised, 0.0)
+
+    def due(self) -> float | None:
+        """Return when the running job oversteps its time limit (monotonic seconds), or None."""
+        timeout = self._leases[0].run.timeout if self._leases and self.job is not None else 0.0
+        return self._begun + timeout if timeout else None
+
+    def overstepped(self, now: float) -> None:
+        """End the running job if it is over its time limit."""
+        due, job = self.due(), self.job
+        if due is not None and due <= now:
+            limit = time_limit(int(self._leases[0].run.timeout * 1e9))
+            self._give_up(JobTimeout(f"Job {job} overstepped {limit}."))
 
     def ended(self, outcome: bytes, raised: Raised | None, seconds: float) -> None:
         """Take what came of the running job."""
@@ -172,6 +192,7 @@ class FakeWorker:
             lease = self._leases[0]
             if lease.at < lease.stop:
                 self.job, lease.at = lease.at, lease.at + 1
+                self._begun = time.monotonic()
                 run = lease.run
                 plain = run.function in self._memory.plain
                 function, segment = self._memory.functions[run.function], self._memory.segments[run.segment]

@@ -290,3 +290,12 @@ def say_and_wait(word, path):
     print(word)
     wait_for(path)
     print("and the rest")
+
+
+def long(folder, number, seconds):
+    """Take this long, in steps that an interrupt can come between."""
+    note(folder, number)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.002)
+    return number

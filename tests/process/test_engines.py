@@ -245,6 +245,36 @@ def test_only_the_running_job_that_is_cancelled_ends_and_its_slot_works_on(kit, 
     assert kit.pids == before
 
 
+def test_a_time_limit_ends_that_job_and_its_slot_works_on(kit, tmp_path):
+    batch = kit.session.scatter(
+        jobs.long, [((str(tmp_path), n, 60.0 if n == 3 else 0.001), {}) for n in range(JOBS)], timeout=0.5
+    )
+    error = batch[3].exception(30)
+    assert isinstance(error, dsage.JobTimeout)
+    assert str(error) == "Job 3 overstepped its time limit of 0.5 s."
+    assert batch.results("skip", timeout=30) == [n for n in range(JOBS) if n != 3]
+    assert [jobs.starts(tmp_path, n) for n in range(JOBS)] == [1] * JOBS
+    assert kit.session.map(jobs.square, range(50)).results(timeout=30) == [n * n for n in range(50)]
+
+
+def test_what_a_job_has_printed_so_far_is_there_while_it_runs(kit, tmp_path):
+    gate = tmp_path / "gate"
+    batch = kit.session.scatter(jobs.say_and_wait, [(("so far", str(gate)), {})])
+    until(lambda: batch[0].output == "so far\n")
+    gate.touch()
+    assert batch[0].result(30) is None
+    assert batch[0].output == "so far\nand the rest\n"
+
+
+def test_a_job_that_may_run_only_once_is_lost_with_its_worker(kit, tmp_path):
+    calls = [((str(tmp_path), n, 4, 1, kit.fake), {}) for n in range(JOBS)]
+    batch = kit.session.scatter(jobs.die_in, calls, at_most_once=True)
+    with pytest.raises(dsage.WorkerLost, match="took its worker with it once"):
+        batch[4].result(30)
+    assert batch.results("skip", timeout=30) == [n for n in range(JOBS) if n != 4]
+    assert [jobs.starts(tmp_path, n) for n in range(JOBS)] == [1] * JOBS
+
+
 def test_a_batch_that_is_cancelled_ends_what_runs_and_what_waits(kit, tmp_path):
     batch = kit.session.scatter(jobs.held, [((str(tmp_path), n), {}) for n in range(10)])
     until(lambda: jobs.starts(tmp_path, 0))
