@@ -91,6 +91,8 @@ STDERR_TAIL_BYTES = 2048
 # --- processes ---------------------------------------------------------------------------------------------
 START_SECONDS = 30.0
 """The child must say that it is ready within this time; 0.2 s is usual, a cold file system may take 10."""
+REVIVE_SECONDS = 600.0
+"""... or within this time where it reads a journal first, of which a million rows take about a minute."""
 JOIN_SECONDS = 30.0
 """A started worker must say hello within this time, else it is killed and counts as dead at birth."""
 DIE_SECONDS = 5.0

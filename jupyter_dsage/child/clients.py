@@ -18,8 +18,8 @@ from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
+    from jupyter_dsage.child.recorder import Recorder
     from jupyter_dsage.net.transport import Listener, Peer
-    from jupyter_dsage.store.journal import Journal
     from jupyter_dsage.wire.codec import Frame
 
 
@@ -38,10 +38,11 @@ class Client:
 class Clients:
     """Used by the child's loop. `session`: the session's id."""
 
-    def __init__(self, listener: Listener, session: str, journal: Journal | None) -> None:
+    def __init__(self, listener: Listener, session: str, recorder: Recorder) -> None:
         self._listener = listener
         self._session = session
-        self._journal = journal
+        self._recorder = recorder
+        self._journal = journal = recorder.journal
         self._clients: dict[Peer, Client] = {}
         self._owners: dict[int, int] = {}
         """Batch -> the client that adds to it."""
@@ -78,8 +79,7 @@ class Clients:
 
     def _new_number(self) -> int:
         self._numbers += 1
-        if self._journal:
-            self._journal.set_meta("clients", str(self._numbers))
+        self._recorder.note("clients", str(self._numbers))
         return self._numbers
 
     def part(self, peer: Peer) -> None:

@@ -70,8 +70,8 @@ class Child:
         self._poller = network.poller()
         for source in (self._listener, lifeline) if not setup.stay else (self._listener,):
             self._poller.watch(source)
-        self._clients = Clients(self._listener, setup.session, self._journal)
         self._recorder = Recorder(self._journal, self._poller.wake)
+        self._clients = Clients(self._listener, setup.session, self._recorder)
         self._scheduler = Scheduler()
         self._payloads = Payloads(self._journal.payload if self._journal else None)
         self._engines: dict[str, Engine] = {}
@@ -155,7 +155,7 @@ class Child:
         if self._journal is None:
             return
         if not self._journal.meta("lineage"):
-            self._journal.set_meta("lineage", secrets.token_hex(16))
+            self._recorder.note("lineage", secrets.token_hex(16))
         revival = Revival(self._journal, self._scheduler, self._payloads, self._handle, self._note_opened)
         rows = revival.replay()
         for told in revival.errors:
@@ -188,7 +188,7 @@ class Child:
 
     def _keep_engines(self) -> None:
         if self._journal:
-            self._journal.set_meta("engines", msgspec.json.encode(tuple(self._setups.values())).decode())
+            self._recorder.note("engines", msgspec.json.encode(tuple(self._setups.values())).decode())
 
     def _handle(self, event: Event) -> None:
         self._performer.perform(self._scheduler.handle(event, self._clock()))
@@ -309,6 +309,7 @@ class Child:
             first = self._scheduler.batches[event.batch].jobs.total
             run = (first, first + event.count)
             self._payloads.on_disk(event.segment, self._recorder.next_row())
+            self._drawn.pop(event.batch, None)
             entry.instead = codec.encode(m.SkipJobs(event.batch, event.count))[0]
             entry.unstored = lambda why: self._handle(
                 e.EndsUnstored(event.batch, (run,), self._performer.unstored(why))
@@ -434,7 +435,8 @@ class Child:
         for engine in (*self._engines.values(), *self._removed):
             engine.wait_gone(max(0.0, deadline - self._clock()))
         self._recorder.close()
-        self._clients.tell(m.Leaving(self._leaving or "a defect in jupyter_dsage ended it"))
+        if self._leaving:  # else it is a defect, and the clients have another child try it
+            self._clients.tell(m.Leaving(self._leaving))
         self._poller.unwatch(self._listener)
         self._listener.close()
         self._poller.close()

@@ -105,6 +105,14 @@ class Recorder:
             self._order(entry)
         self._line.append(entry)
 
+    def note(self, key: str, value: str) -> None:
+        """Keep a small fact beside the log; where there is no room it is kept for this child only."""
+        if self.journal is not None:
+            try:
+                self.journal.set_meta(key, value)
+            except _FULL as error:
+                self._note(error)
+
     def forget(self, row: int) -> None:
         """Let go of a row's payload some time after the next checkpoint."""
         self._forgotten.append(row)

@@ -68,7 +68,7 @@ class Session(Attending):
         self._link = ChildLink(started, self)
         _alive[self] = None
         try:
-            self._synced.result(settings.START_SECONDS)
+            self._synced.result(settings.REVIVE_SECONDS if stay else settings.START_SECONDS)
         except BaseException:  # an interrupt too must leave no child behind; raised again
             self._end(m.Part() if stay else m.Die(), "it did not come up.")
             raise

@@ -104,10 +104,10 @@ def revive(record: Record, log: Log = None) -> ChildProcess:
     setup = msgspec.structs.replace(
         record.setup, folder=sessions.new_runtime_folder(runtime_folder()), owner=owner, owner_started=started
     )
-    return _started(setup, log)
+    return _started(setup, log, revived=True)
 
 
-def _started(setup: ChildSetup, log: Log) -> ChildProcess:
+def _started(setup: ChildSetup, log: Log, *, revived: bool = False) -> ChildProcess:
     folder = Path(setup.folder)
     path = Path(setup.store or setup.folder) / "child.log"
     with contextlib.ExitStack() as stack:
@@ -129,7 +129,7 @@ def _started(setup: ChildSetup, log: Log) -> ChildProcess:
         setup.session, folder, process, Path(named) if isinstance(named, str) else path, setup.store, stays=setup.stay
     )
     try:
-        _hand_over(process, setup)
+        _hand_over(process, setup, revived=revived)
     except BaseException as error:
         process.kill()
         tail = _tail(path)
@@ -141,17 +141,18 @@ def _started(setup: ChildSetup, log: Log) -> ChildProcess:
     return started
 
 
-def _hand_over(process: subprocess.Popen[bytes], setup: ChildSetup) -> None:
+def _hand_over(process: subprocess.Popen[bytes], setup: ChildSetup, *, revived: bool) -> None:
     """Send the setup and wait for the word ``ready``; raises OSError if it does not come."""
     if process.stdin is None or process.stdout is None:
         raise OSError("it has no pipes")
     process.stdin.write(msgspec.json.encode(setup) + b"\n")
     process.stdin.flush()
-    deadline = time.monotonic() + settings.START_SECONDS
+    seconds = settings.REVIVE_SECONDS if revived else settings.START_SECONDS
+    deadline = time.monotonic() + seconds
     word = b""
     while not word.endswith(b"\n"):
         if not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            raise OSError(f"it said nothing for {settings.START_SECONDS:.0f} s")
+            raise OSError(f"it said nothing for {seconds:.0f} s")
         data = os.read(process.stdout.fileno(), 100)
         if not data:
             raise OSError(f"it ended with exit code {process.wait()}")
