@@ -127,7 +127,8 @@ def test_generator_of_a_killed_client_ends_at_the_jobs_drawn():
     import itertools
     session = dsage.spawn("local:?slots=2", name="drawing", on_kernel_exit="stay")
     endless = session.map(jobs.square, itertools.count(), name="endless")
-    endless[5].result()
+    while endless.counts["finished"] < 6:
+        endless.wait(0.01)
     print(session.id)
     """
     with Client(lines) as client:
