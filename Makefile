@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 VIEW := labextension/package.json labextension/yarn.lock $(wildcard labextension/src/*)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
+# Most tests wait for processes most of the time: two run side by side, those of one file after another.
+PARALLEL := -n 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo lab test test-all parts lint bench clean
@@ -21,10 +24,10 @@ lab: $(VENV)/.stamp-lab ## open the notebook in JupyterLab
 	$(BIN)/python -m jupyterlab notebooks/01_scatter_gather.ipynb $(ARGS)
 
 test: $(VENV)/.stamp-test parts ## run the tests, but not the slow ones
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) $(ARGS)
 
 test-all: $(VENV)/.stamp-test parts ## run every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.stamp-lint ## check format, rules and types
 	$(BIN)/python -m ruff format --check .

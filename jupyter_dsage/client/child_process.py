@@ -105,7 +105,7 @@ class ChildProcess:
     def look_after(self) -> None:
         """See `Started`."""
         if self.patience is None:
-            self.patience = Patience(settings.STOPPED_SECONDS, lambda: _stopped(self.pid))
+            self.patience = Patience(settings.CHILD_STOPPED_SECONDS, lambda: _stopped(self.pid))
         if self.patience.over():
             self.process.kill()
 
@@ -146,7 +146,7 @@ class OtherChild:
 
     def __post_init__(self) -> None:
         self.life = Life(self.connection)
-        self.patience = Patience(settings.STOPPED_SECONDS, lambda: _stopped(self.pid))
+        self.patience = Patience(settings.CHILD_STOPPED_SECONDS, lambda: _stopped(self.pid))
 
     @property
     def pid(self) -> int:

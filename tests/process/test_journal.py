@@ -101,7 +101,7 @@ def test_session_whose_children_are_killed_again_and_again_ends_with_the_reason(
 
 
 def test_stopped_child_is_taken_for_lost(session, monkeypatch):
-    monkeypatch.setattr(settings, "STOPPED_SECONDS", 1.5)
+    monkeypatch.setattr(settings, "CHILD_STOPPED_SECONDS", 1.5)
     before = session.pid
     os.kill(before, signal.SIGSTOP)
     batch = session.map(jobs.square, [5])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DIRECTIONS: dict[str, tuple[Any, codec.Decoder[Any]]] = {
     "from_client": (m.FROM_CLIENT, codec.from_client),
     "to_client": (m.TO_CLIENT, codec.to_client),
+    "in_journal": (m.IN_JOURNAL, codec.in_journal),
     "from_worker": (m.FROM_WORKER, codec.from_worker),
     "to_worker": (m.TO_WORKER, codec.to_worker),
     "to_supervisor": (m.TO_SUPERVISOR, codec.to_supervisor),

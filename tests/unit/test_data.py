@@ -509,6 +509,7 @@ def fields(**changed: Any) -> list[Any]:
         "each": {1: b"\x01"},
         "raised": {2: texts},
         "outputs": {0: "o"},
+        "files": {0: "/f"},
         "seconds": bytes(12),
     }
     return list((good | changed).values())
