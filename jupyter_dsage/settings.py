@@ -130,7 +130,7 @@ CHILD_CHECK_SECONDS = 1.0
 STOPPED_SECONDS = 10.0
 """A process that has been stopped (SIGSTOP) for so long is taken for lost, and killed."""
 CHILD_STOPPED_SECONDS = 60.0
-"""A child that has been stopped for so long is killed by a client, and revived: who stops it on purpose has his time."""
+"""A child that has been stopped for so long is killed by a client and revived: who stops it on purpose has time."""
 EXIT_IN_USE = 75
 """Exit code of a child whose journal another one holds (EX_TEMPFAIL of sysexits.h)."""
 REVIVALS = 5

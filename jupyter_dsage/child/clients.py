@@ -133,6 +133,12 @@ class Clients:
             except PeerGoneError:
                 self.part(peer)
 
+    def tell_others(self, client: int, message: m.Message) -> None:
+        """Send a message to every client but one."""
+        for peer, other in list(self._clients.items()):
+            if other.number != client:
+                self.send(peer, message)
+
     def acknowledge(self, stored: dict[int, int]) -> None:
         """Tell clients how many of their requests are in the journal now."""
         for peer, client in list(self._clients.items()):

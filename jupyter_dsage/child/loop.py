@@ -12,41 +12,39 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jupyter_dsage import settings
-from jupyter_dsage.child import intake, telling
+from jupyter_dsage.child import intake
 from jupyter_dsage.child.clients import Clients, Idle
+from jupyter_dsage.child.desk import Desk
 from jupyter_dsage.child.engines.engine import ModulesEdited, OutputSeen, Reported
 from jupyter_dsage.child.looks import Edits, Looks
 from jupyter_dsage.child.payloads import Payloads
 from jupyter_dsage.child.perform import Performer
-from jupyter_dsage.child.recorder import Entry, Recorder
+from jupyter_dsage.child.recorder import Recorder
 from jupyter_dsage.child.revival import Revival
 from jupyter_dsage.child.stories import tell, trouble
 from jupyter_dsage.child.view import Views
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.scheduler import Scheduler
 from jupyter_dsage.core.states import State
-from jupyter_dsage.errors import DsageError, EngineError, ProtocolError, UsageError
+from jupyter_dsage.errors import EngineError, ProtocolError
 from jupyter_dsage.net.sweep import sweep as sweep_processes
 from jupyter_dsage.store.journal import Journal
 from jupyter_dsage.store.sessions import lives, sweep, sweep_runtime, took_over, write_connection
-from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.setup import EngineSetup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from jupyter_dsage.child.engines.engine import Engine, News
     from jupyter_dsage.core.events import Event
-    from jupyter_dsage.net.transport import FileLike, Network, Peer, Poller, Source
+    from jupyter_dsage.net.transport import FileLike, Network, Poller, Source
     from jupyter_dsage.wire.codec import Frame
     from jupyter_dsage.wire.setup import ChildSetup
 
     MakeEngine = Callable[[EngineSetup, m.SupervisorSetup, Network, Poller], Engine]
 
 log = logging.getLogger(__name__)
-
-_END = object()
 
 
 class Child:
@@ -93,15 +91,21 @@ class Child:
             self._handle,
         )
         self._looks = Looks(self._scheduler, self._engines, self._clients)
+        self._desk = Desk(
+            self._scheduler,
+            self._payloads,
+            self._clients,
+            self._recorder,
+            self._performer,
+            self._views,
+            self._looks,
+            self._handle,
+            self.about_engine,
+            self.leave,
+        )
         self._notes: list[str] = []
         self._leaving = ""
         self._idle = Idle(setup.idle)
-        self._syncs: list[Iterator[None]] = []
-        """Clients that are being told of the past."""
-        self._opened: dict[int, m.OpenBatch] = {}
-        """Batches as their clients opened them."""
-        self._drawn: dict[int, str] = {}
-        """Batch -> that who drew its jobs is gone, in a sentence."""
         self._revive()
         write_connection(setup.folder)
         if setup.store and (before := took_over(setup)):
@@ -137,14 +141,14 @@ class Child:
                 if self._engines.get(engine.name) is engine:  # the news before may have been its last
                     self._hear(engine, news)
         self._tell_notes()
-        if self._listener in ready:
-            self._read_clients()
+        while self._listener in ready and not self._leaving and (got := self._listener.receive()) is not None:
+            self._desk.take(*got)
         self._look_after_clients(ready)
         now = self._clock()
         deadline = self._scheduler.next_deadline()
         if deadline is not None and deadline <= now:
             self._handle(e.TimePassed())
-        self._syncs = [sync for sync in self._syncs if next(sync, _END) is not _END]
+        self._desk.tell_past()
         self._recorder.flush()
         self._clients.acknowledge(self._recorder.take_stored())
         self._performer.settle()
@@ -156,7 +160,7 @@ class Child:
             return
         if not self._journal.meta("lineage"):
             self._recorder.note("lineage", secrets.token_hex(16))
-        revival = Revival(self._journal, self._scheduler, self._payloads, self._handle, self._note_opened)
+        revival = Revival(self._journal, self._scheduler, self._payloads, self._handle, self._desk.opened)
         rows = revival.replay()
         for told in revival.errors:
             self._views.restored(told)
@@ -173,7 +177,7 @@ class Child:
             self._clients.tell(self._performer.pool())
 
     def _timeout(self) -> float:
-        if self._syncs:
+        if self._desk.telling:
             return 0.0
         times = [self._clients.next_due()]
         dues = [engine.next_due() for engine in self._engines.values()]
@@ -255,123 +259,7 @@ class Child:
         if known is not None and not known.leases:
             self._views.idle(worker)
 
-    # --- clients -------------------------------------------------------------------------------------------
-
-    def _read_clients(self) -> None:
-        while not self._leaving and (got := self._listener.receive()) is not None:
-            peer, frames = got
-            try:
-                self._from_client(peer, *codec.from_client(frames), frames[0])
-            except ProtocolError as error:
-                log.warning("a client's message was refused: %s", error)
-                self._clients.send(peer, m.Refused(str(error)))
-
-    def _from_client(self, peer: Peer, message: m.Message, frames: list[Frame], header: Frame) -> None:
-        if isinstance(message, m.Hello):
-            self._clients.greet(peer, message)
-            return
-        if peer not in self._clients:
-            raise ProtocolError("The first message of a client is its hello.")
-        if isinstance(message, m.REQUESTS):
-            self._request(self._clients[peer].number, message, frames, header)
-            return
-        match message:
-            case m.Sync():
-                self._sync(peer)
-            case m.Part():
-                self._part(peer)
-            case m.Die():
-                self._leaving = "die: the session ends, with its workers"
-            case m.LookOutput():
-                self._looks.look(peer, message)
-            case m.Settle():
-                self._recorder.put(Entry(0, b"", done=lambda: self._clients.send(peer, m.Answer(message.ask, ""))))
-            case m.Watch():
-                intake.check_batch(message.batch, self._scheduler)
-                self._views.watch(message, peer)
-            case m.Expect():
-                intake.check_batch(message.batch, self._scheduler)
-                self._views.expect(message)
-            case _:
-                self._answer(peer, message)
-
-    def _request(self, client: int, message: m.Message, frames: list[Frame], header: Frame) -> None:
-        """Carry out what is to outlive this child, and write it down before what follows from it."""
-        entry = Entry(client, header, frames[0] if frames else None)
-        try:
-            event = intake.from_client(message, frames, self._scheduler, self._payloads)
-        except ProtocolError:
-            self._recorder.put(Entry(client, b""))  # counted, so that both sides count alike
-            raise
-        if isinstance(message, m.Function):
-            entry.name = message.function
-        elif isinstance(event, e.JobsAdded):
-            first = self._scheduler.batches[event.batch].jobs.total
-            run = (first, first + event.count)
-            self._payloads.on_disk(event.segment, self._recorder.next_row())
-            self._drawn.pop(event.batch, None)
-            entry.instead = codec.encode(m.SkipJobs(event.batch, event.count))[0]
-            entry.unstored = lambda why: self._handle(
-                e.EndsUnstored(event.batch, (run,), self._performer.unstored(why))
-            )
-        self._recorder.put(entry)
-        if event is not None:
-            self._handle(event)
-        if isinstance(message, m.OpenBatch):
-            self._note_opened(message)
-            self._clients.owns(message.batch, client)
-
-    def _note_opened(self, message: m.OpenBatch) -> None:
-        self._views.opened(message.batch, self._clock())
-        self._opened[message.batch] = message
-
-    def _answer(self, peer: Peer, message: m.Message) -> None:
-        """Do what a client asks for, and answer; raises ProtocolError if it is no question."""
-        if not isinstance(message, (m.Refresh, m.AddEngine, m.RemoveEngine, m.ScaleEngine, m.Adopt)):
-            raise ProtocolError(f"A {type(message).__name__} message does not belong here.")
-        try:
-            match message:
-                case m.Refresh():
-                    self._handle(e.RefreshAsked())
-                    count = len(self._scheduler.pool.workers)
-                    text = f"refresh: {count} workers are being replaced, busy ones when their jobs are done"
-                    log.info("%s", text)
-                case m.Adopt():
-                    text = self._adopt(self._clients[peer].number, message.batch)
-                case _:
-                    text = self._about_engine(message)
-        except DsageError as error:
-            answer = m.Answer(message.ask, str(error), failed=True)
-        else:
-            answer = m.Answer(message.ask, text)
-        self._clients.send(peer, answer)
-
-    def _adopt(self, client: int, batch: int) -> str:
-        intake.check_batch(batch, self._scheduler)
-        if not self._clients.may_add(batch, client):
-            raise UsageError("another notebook has this batch and adds to it: add there, or end that one first.")
-        self._clients.owns(batch, client)
-        return str(self._scheduler.batches[batch].jobs.total)
-
-    def _sync(self, peer: Peer) -> None:
-        """Tell a client what there is, and begin to tell it what has ended."""
-        client = self._clients[peer]
-        self._clients.send(peer, self._performer.pool())
-        for number, opened in self._opened.items():
-            batch = self._scheduler.batches[number]
-            mine = self._clients.may_add(number, client.number)
-            if mine and not client.look:
-                self._clients.owns(number, client.number)
-            now = msgspec.structs.replace(opened, limit=batch.limit)
-            note = self._drawn.get(number, "")
-            self._clients.send(peer, m.KnownBatch(now, batch.jobs.total, batch.paused, mine, note))
-        self._syncs.append(telling.past(self._scheduler, self._journal, lambda told: self._clients.send(peer, told)))
-
-    def _part(self, peer: Peer) -> None:
-        self._views.forget(peer)
-        self._clients.part(peer)
-
-    def _about_engine(self, message: m.AddEngine | m.RemoveEngine | m.ScaleEngine) -> str:
+    def about_engine(self, message: m.AddEngine | m.RemoveEngine | m.ScaleEngine) -> str:
         """Add, remove or scale an engine; return what was done, in one sentence."""
         name = message.engine.name if isinstance(message, m.AddEngine) else message.engine
         if (name in self._engines) == isinstance(message, m.AddEngine):
@@ -402,9 +290,9 @@ class Child:
         now = self._clock()
         looking = now >= self._clients.next_due()
         for peer in self._clients.check(now):
-            self._part(peer)
+            self._desk.part(peer)
         if looking:
-            self._note_undrawn()
+            self._desk.note_undrawn()
         if self._setup.stay:
             busy = self._clients.staying or self._working() or not self._recorder.idle
             if self._idle.over(busy=busy, now=now):
@@ -412,20 +300,13 @@ class Child:
         elif self._lifeline in ready or (looking and not lives(self._setup.owner, self._setup.owner_started)):
             self._leaving = "the process that started this session has ended"
 
+    def leave(self, why: str) -> None:
+        """End with this step; one sentence says why."""
+        self._leaving = why
+
     def _working(self) -> bool:
         """Tell whether jobs run, or wait and may run."""
         return any(b.jobs.count(State.RUNNING) or b.hungry() for b in self._scheduler.batches.values())
-
-    def _note_undrawn(self) -> None:
-        """End the batches whose jobs were being drawn by a client that is gone at the jobs drawn so far."""
-        for number, batch in self._scheduler.batches.items():
-            if number in self._drawn or self._clients.has_owner(number):
-                continue
-            expected = self._views.drawn(number, batch.jobs.total)
-            missing = expected - batch.jobs.total
-            self._drawn[number] = ""
-            if missing > 0:
-                self._drawn[number] = f"{missing:,} of {expected:,} jobs had not been drawn when its kernel ended"
 
     def _clean_up(self) -> None:
         log.info("%s", self._leaving or "leaving")

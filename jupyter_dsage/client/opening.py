@@ -107,7 +107,9 @@ def _meant(name: str | None) -> Record:
         if here is None:
             raise UsageError(f"There is no session {name!r}; {_there(records)}")
         return here
-    if (here := _of_this_place(records)) is not None:
+    living_here = {session.id for session in living()}
+    away = [record for record in records if record.id not in living_here]
+    if (here := _of_this_place(away) or _of_this_place(records)) is not None:
         return here
     if len(alive) == 1:
         return alive[0]

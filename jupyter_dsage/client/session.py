@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -280,6 +281,8 @@ class Session(Attending):
         if not self.owned():
             return
         if self.stays or self._look:
+            with contextlib.suppress(TimeoutError, SessionLost):  # then what was not written down is not
+                self.settle(settings.DIE_SECONDS)
             self._end(m.Part(), "it was left by detach(); attach() brings it back.")
         else:
             self.die()

@@ -85,6 +85,10 @@ def test_notebook_closed_and_reopened_and_a_second_notebook():
         with pytest.raises(AssertionError, match="another notebook has this batch"):
             two.run("hist.add(range(2))")
         assert two.value("(hist.wait(20), len(hist))") == (True, 62)
+        again.run("later = hist.session.map(abs, [-1, -2], name='later')")
+        assert again.value("later.results(timeout=30)") == [1, 2]
+        two.run("while 'later' not in hist.session.batches: time.sleep(0.01)".replace("while", "import time\nwhile"))
+        assert two.value("hist.session.batches['later'].results(timeout=30)") == [1, 2]
         again.run("%dsage die")
         with pytest.raises(AssertionError, match="die: the session ends"):
             two.run("session = hist.session.map(abs, [1])")
