@@ -53,16 +53,23 @@ BIRTH_BACKOFF_SECONDS = 0.1
 # --- worker (worker/) --------------------------------------------------------------------------------------
 FLUSH_SECONDS = 0.01
 """Outcomes wait at most this long at a job boundary: smooth progress, and little to run again after a kill."""
+FLUSH_LIMITED_SECONDS = 0.001
+"""... and shorter in a batch with limits: a job that holds the interpreter lock until it is killed lets nothing be told
+meanwhile, and what was told runs no second time. A message costs about 0.1 ms."""
 FLUSH_BYTES = 1_000_000
 """... or until this many bytes of pickled values have gathered."""
 INTERRUPT_GRACE_SECONDS = 1.0
 """A job to be cancelled gets SIGINT, and SIGKILL for its worker this much later (2 s are promised)."""
 GUARD_SECONDS = 0.2
 """How often a supervisor looks for jobs over their limits: with the grace, they are ended in less than 2 s."""
+TREE_SECONDS = 0.5
+"""How often it looks for what workers with a limit of memory have started: that reads every process there is."""
 MEMORY_EXCESS = 1.5
 """A job that takes so many times its memory limit gets no grace."""
 SUSPICIOUS_MEMORY = 0.5
 """A worker killed by somebody (SIGKILL) that had this part of all memory was probably killed for that."""
+KILL_SECONDS = 10.0
+"""The system's kill of some process for want of memory explains a worker's SIGKILL for so long."""
 STATUS_SECONDS = 1.0
 """How often a supervisor looks for stopped workers, and is asked itself whether it is there."""
 RECALL_SETTLE_SECONDS = 0.002

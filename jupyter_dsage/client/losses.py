@@ -22,8 +22,7 @@ def _error(message: m.Lost, batch: str, job: int) -> BaseException:
         return StorageFull(text)
     if message.story.cause in ("timeout", "memory"):
         kind = JobTimeout if message.story.cause == "timeout" else JobMemoryError
-        text = f"Job {job} overstepped {message.story.ending}, and its worker was ended, since it did not heed that."
-        return kind(text)
+        return kind(_overstepped(message.story, job))
     return WorkerLost(_sentence(message, batch, job))
 
 
@@ -40,6 +39,16 @@ def _sentence(message: m.Lost, batch: str, job: int) -> str:
         f"Job {job} of batch {batch!r} took its worker with it {times}. The last one, worker {story.worker} "
         f"(pid {story.pid}) on {story.host}, ended with {story.ending} after {story.seconds:.1f} s in the job; "
         f"peak memory {story.peak_bytes / 1e6:.0f} MB."
+    )
+    lines = story.output.strip()
+    return f"{text} Its last lines:\n{lines}" if lines else text
+
+
+def _overstepped(story: m.Story, job: int) -> str:
+    text = (
+        f"Job {job} overstepped {story.ending}. It did not end by itself, so worker {story.worker} (pid {story.pid}) "
+        f"on {story.host} was ended, after {story.seconds:.1f} s in the job; peak memory "
+        f"{story.peak_bytes / 1e6:.0f} MB."
     )
     lines = story.output.strip()
     return f"{text} Its last lines:\n{lines}" if lines else text

@@ -9,33 +9,46 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import psutil
 
 from jupyter_dsage import settings
+from jupyter_dsage.worker import processes
+from jupyter_dsage.worker.families import Families
 from jupyter_dsage.worker.limits import memory_limit, time_limit
 from jupyter_dsage.worker.page import MEMORY, TIMEOUT, WHY_MEMORY, WHY_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jupyter_dsage.worker.page import Page
+    from jupyter_dsage.worker.page import Page, Running
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a worker was killed from here: the limit as messages have it, if one was overstepped; in words; which job."""
+
+    cause: str
+    text: str
+    lease: int = 0
+    job: int | None = None
 
 
 @dataclass(slots=True)
 class _Watched:
-    """A worker. `warned`: lease and job that were interrupted, when (monotonic seconds), and why."""
+    """A worker. `warned`: why its job is being interrupted, and since when (monotonic seconds)."""
 
     pid: int
     page: Page
-    process: psutil.Process | None = None
-    warned: tuple[int, int, float, str, str] | None = None
+    warned: tuple[Verdict, float] | None = None
     stopped: float = 0.0
     """Seconds for which it has been seen stopped."""
-    verdict: tuple[str, str] = ("", "")
-    """Why it was killed: the cause for messages, and in words."""
+    verdict: Verdict | None = None
+    """Why it was killed."""
+    started: list[psutil.Process] = field(default_factory=list)
+    """What it had started when its job took too much memory: that is to go too."""
 
 
 class Guard:
@@ -44,6 +57,7 @@ class Guard:
     def __init__(self, kill: Callable[[int], None]) -> None:
         self._kill = kill
         self._workers: dict[int, _Watched] = {}
+        self._families = Families()
         self._looked = time.monotonic()
         self._next_status = 0.0
 
@@ -51,14 +65,20 @@ class Guard:
         """Look after a worker from now on."""
         self._workers[worker] = _Watched(pid, page)
 
-    def verdict(self, worker: int) -> tuple[str, str]:
-        """Look after a worker no more; return why it was killed from here, the cause and in words; empty if not."""
+    def verdict(self, worker: int) -> Verdict | None:
+        """Look after a worker no more, which is dead; return why it was killed from here, None if it was not."""
         watched = self._workers.pop(worker, None)
-        return ("", "") if watched is None else watched.verdict
+        if watched is None:
+            return None
+        processes.kill(watched.started)
+        return watched.verdict
 
     def look(self) -> None:
         """Look at all workers; called every `GUARD_SECONDS`."""
         now = time.monotonic()
+        measured = {w.pid for w in self._workers.values() if w.page.words[MEMORY] and w.page.running().job is not None}
+        if measured:
+            self._families.look(measured, now)
         for worker, watched in list(self._workers.items()):
             words = watched.page.words
             if words[TIMEOUT] or words[MEMORY]:
@@ -73,55 +93,49 @@ class Guard:
     # --- limits --------------------------------------------------------------------------------------------
 
     def _limits(self, worker: int, watched: _Watched, now: float) -> None:
-        running = watched.page.running()
-        if running.job is None:
-            watched.warned = None
-            return
+        seen = watched.page.running()
         if watched.warned is not None:
-            lease, job, since, cause, text = watched.warned
-            if (lease, job) == (running.lease, running.job):
-                if now - since > settings.INTERRUPT_GRACE_SECONDS:
-                    self._end(worker, watched, cause, text)
+            verdict, since = watched.warned
+            if (verdict.lease, verdict.job) == (seen.lease, seen.job):
+                grows = verdict.cause == "memory" and self._taken(watched) > self._most(watched)
+                if grows or now - since > settings.INTERRUPT_GRACE_SECONDS:
+                    self._end(worker, watched, verdict)
+                else:  # an interrupt that came just before a call that waits did not wake it
+                    os.kill(watched.pid, signal.SIGINT)
                 return
             watched.warned = None
+        if seen.job is None:
+            return
         timeout, memory = watched.page.words[TIMEOUT], watched.page.words[MEMORY]
-        if timeout and time.monotonic_ns() - running.started > timeout:
-            self._warn(watched, running.lease, running.job, "timeout", time_limit(timeout))
+        if timeout and time.monotonic_ns() - seen.started > timeout:
+            self._warn(watched, seen, WHY_TIMEOUT, Verdict("timeout", time_limit(timeout), seen.lease, seen.job))
         elif memory and (taken := self._taken(watched)) > memory:
-            text = memory_limit(memory, taken)
-            if taken > settings.MEMORY_EXCESS * memory:
-                self._end(worker, watched, "memory", text)
-            else:
-                self._warn(watched, running.lease, running.job, "memory", text)
+            verdict = Verdict("memory", memory_limit(memory, taken), seen.lease, seen.job)
+            watched.started = processes.started(watched.pid)
+            if self._warn(watched, seen, WHY_MEMORY, verdict) and taken > self._most(watched):
+                self._end(worker, watched, verdict)
 
     @staticmethod
-    def _warn(watched: _Watched, lease: int, job: int, cause: str, text: str) -> None:
-        why = WHY_TIMEOUT if cause == "timeout" else WHY_MEMORY
-        if watched.page.cancel(lease, job, job + 1, why) is None:
-            return  # it has ended this moment
-        watched.warned = (lease, job, time.monotonic(), cause, text)
+    def _warn(watched: _Watched, seen: Running, why: int, verdict: Verdict) -> bool:
+        """Interrupt a job if it runs still: while its memory was measured, another may have begun."""
+        if not watched.page.overstep(seen, why):
+            return False
+        watched.warned = (verdict, time.monotonic())
         os.kill(watched.pid, signal.SIGINT)  # it is ours until it is reaped, so its number is nobody else's
+        return True
 
-    def _end(self, worker: int, watched: _Watched, cause: str, text: str) -> None:
-        watched.verdict = (cause, text)
+    def _end(self, worker: int, watched: _Watched, verdict: Verdict) -> None:
+        watched.verdict = watched.verdict or verdict
         self._kill(worker)
 
+    def _taken(self, watched: _Watched) -> int:
+        """Return the memory of a worker and of what it started, in bytes."""
+        return self._families.used(watched.pid, watched.page.words[MEMORY])
+
     @staticmethod
-    def _taken(watched: _Watched) -> int:
-        """Return the resident memory of a worker and of what it started, in bytes."""
-        try:
-            if watched.process is None:
-                watched.process = psutil.Process(watched.pid)
-            family = [watched.process, *watched.process.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return 0
-        total = 0
-        for process in family:
-            try:
-                total += process.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
-        return total
+    def _most(watched: _Watched) -> float:
+        """Return from where on there is no grace."""
+        return settings.MEMORY_EXCESS * watched.page.words[MEMORY]
 
     # --- stopped workers -----------------------------------------------------------------------------------
 
@@ -132,4 +146,4 @@ class Guard:
             return
         watched.stopped = watched.stopped + step if stopped else 0.0
         if watched.stopped > settings.STOPPED_SECONDS:
-            self._end(worker, watched, "stopped", f"being stopped (SIGSTOP) for {settings.STOPPED_SECONDS:.0f} s")
+            self._end(worker, watched, Verdict("", f"being stopped (SIGSTOP) for {settings.STOPPED_SECONDS:.0f} s"))

@@ -15,8 +15,7 @@ from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.worker.offered import Services
 from jupyter_dsage.worker.output import Output
-from jupyter_dsage.worker.page import WHY
-from jupyter_dsage.worker.run import JobCancelled, Runner
+from jupyter_dsage.worker.run import Runner
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -44,9 +43,8 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
     runner = Runner(page, output, send, supervisor, Services(setup.services, plain=setup.plain))
 
     def interrupted(_signal: int, _frame: FrameType | None) -> None:
-        if runner.inside and page.cancelled():
-            runner.inside = False
-            raise JobCancelled(page.words[WHY])
+        if runner.inside and (why := page.why_to_end()) is not None:
+            runner.interrupt(why)
 
     signal.signal(signal.SIGINT, interrupted)
     send(m.WorkerHello(settings.PROTOCOL, worker, os.getpid()))
@@ -55,7 +53,9 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
         if os.getppid() != supervisor:
             os._exit(1)
         while (frames := link.receive()) is not None:
-            _obey(runner, *codec.to_worker(frames))
+            if not _obey(runner, *codec.to_worker(frames)):
+                network.close()  # which hands over what was told
+                os._exit(0)
 
 
 def output_path(folder: str, worker: int) -> str:
@@ -63,7 +63,8 @@ def output_path(folder: str, worker: int) -> str:
     return os.path.join(folder, f"worker-{worker}.out")  # noqa: PTH118  (pathlib is not needed in a worker)
 
 
-def _obey(runner: Runner, message: m.Message, data: list[Frame]) -> None:
+def _obey(runner: Runner, message: m.Message, data: list[Frame]) -> bool:
+    """Do what a message says; return whether this worker is fit for more."""
     match message:
         case m.Function():
             runner.learn(message, data[0])
@@ -71,12 +72,13 @@ def _obey(runner: Runner, message: m.Message, data: list[Frame]) -> None:
             runner.learn_service(message)
         case m.RunJobs():
             runner.hold(message, data[0] if data else None)
-            runner.run(message)
+            return runner.run(message)
         case m.Leave():
             os._exit(0)
         case m.Refused():
             print(f"The child refused this worker: {message.reason}", file=sys.stderr, flush=True)  # noqa: T201
             os._exit(1)
+    return True
 
 
 def _die_with(supervisor: int) -> None:

@@ -19,12 +19,14 @@ from typing import NamedTuple
 LEASE, FIRST, JOB, STARTED, ENDED, SEQUENCE, TIMEOUT, MEMORY = range(8)
 """Written by the worker. JOB is ``FIRST - 1`` before the first job; SEQUENCE is odd while the others change; TIMEOUT
 (ns) and MEMORY (bytes) are what each job of the lease may take, 0 for no limit."""
-CANCEL_LEASE, CANCEL_FIRST, CANCEL_STOP, WHY = 8, 9, 10, 11
-"""Written by the supervisor before it interrupts the worker."""
+CANCEL_LEASE, CANCEL_FIRST, CANCEL_STOP = 8, 9, 10
+"""Written by the supervisor before it interrupts the worker: jobs that are cancelled."""
 WHY_CANCEL, WHY_TIMEOUT, WHY_MEMORY = range(3)
 OUT_START, OUT_CUT, TRIMS = 12, 13, 14
 """Where the running job's output begins in the worker's file, how many bytes of it were cut, and how often anything
 was: written by the worker when a job's output was taken, and by the supervisor when it cuts."""
+OVER_LEASE, OVER_JOB, OVER_WHY = 40, 41, 42
+"""Written by the supervisor before it interrupts the worker: the job that has overstepped a limit, and which."""
 RECALLS = 16
 """Count of recalls so far, written by the supervisor after the entry; entries follow: (lease, limit) each."""
 ENTRIES = 8
@@ -80,20 +82,23 @@ class Page:
                 return words[entry + 1]
         return NO_LIMIT
 
-    def cancelled(self) -> bool:
-        """Tell whether the job that runs is one that is to be cancelled (asked by the SIGINT handler)."""
+    def why_to_end(self) -> int | None:
+        """Return why the job that runs is to end, None if it is not (asked by the SIGINT handler)."""
         words = self.words
-        return (
-            not words[ENDED]
-            and words[LEASE] == words[CANCEL_LEASE]
-            and words[FIRST] <= words[JOB]
-            and words[CANCEL_FIRST] <= words[JOB] < words[CANCEL_STOP]
-        )
+        lease, job = words[LEASE], words[JOB]
+        if words[ENDED] or job < words[FIRST]:
+            return None
+        if lease == words[CANCEL_LEASE] and words[CANCEL_FIRST] <= job < words[CANCEL_STOP]:
+            return WHY_CANCEL
+        return words[OVER_WHY] if (lease, job) == (words[OVER_LEASE], words[OVER_JOB]) else None
 
     # --- the supervisor's side -----------------------------------------------------------------------------
 
-    def running(self) -> Running:
-        """Return what the worker runs, read so that lease and job belong together."""
+    def running(self, *, last: bool = False) -> Running:
+        """Return what the worker runs, read so that lease and job belong together.
+
+        `last`: of a dead worker, also the last job of a lease that has ended: its outcome may not have been told.
+        """
         words = self.words
         deadline = time.monotonic() + 0.1
         while True:
@@ -103,7 +108,7 @@ class Page:
             if before % 2 and time.monotonic() > deadline:
                 return Running(lease, None, first, started)
             if before % 2 == 0 and words[SEQUENCE] == before:
-                runs = not ended and job >= first
+                runs = job >= first and (last or not ended)
                 return Running(lease, job if runs else None, job + 1, started)
 
     def recall(self, lease: int, limit: int) -> None:
@@ -131,13 +136,21 @@ class Page:
             return stop
         return min(stop, max(limit, running.next))
 
-    def cancel(self, lease: int, first: int, stop: int, why: int = WHY_CANCEL) -> int | None:
-        """Mark jobs as to be ended; return the one among them that runs, or None."""
+    def cancel(self, lease: int, first: int, stop: int) -> int | None:
+        """Mark jobs as cancelled; return the one among them that runs, or None."""
         words = self.words
         words[CANCEL_LEASE] = 0
-        words[CANCEL_FIRST], words[CANCEL_STOP], words[WHY] = first, stop, why
+        words[CANCEL_FIRST], words[CANCEL_STOP] = first, stop
         words[CANCEL_LEASE] = lease
         running = self.running()
         if running.lease == lease and running.job is not None and first <= running.job < stop:
             return running.job
         return None
+
+    def overstep(self, seen: Running, why: int) -> bool:
+        """Mark a job that was seen running as beyond a limit; tell whether it runs still."""
+        words = self.words
+        words[OVER_LEASE] = 0
+        words[OVER_JOB], words[OVER_WHY] = -1 if seen.job is None else seen.job, why
+        words[OVER_LEASE] = seen.lease
+        return seen.job is not None and self.running() == seen

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import settings
-from jupyter_dsage.errors import JobMemoryError, JobTimeout, ProtocolError
+from jupyter_dsage.errors import DsageError, JobMemoryError, JobTimeout, ProtocolError
 from jupyter_dsage.wire import brief, data_calls, payload
 from jupyter_dsage.wire import data as plain_data
 from jupyter_dsage.wire import messages as m
@@ -26,6 +26,7 @@ from jupyter_dsage.worker.page import JOB, RECALLS, STARTED, WHY_CANCEL, WHY_MEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from jupyter_dsage.worker.offered import Services
     from jupyter_dsage.worker.output import Output
@@ -79,6 +80,8 @@ class Runner:
         """When outcomes were told last, or the lease began (monotonic, ns)."""
         self.inside = False
         """Whether a job's own code runs now: only then may the handler of SIGINT raise."""
+        self._order: JobCancelled | None = None
+        """What was raised in the running job to end it: a job that catches it and returns has not got away."""
         threading.Thread(target=self._tick, name="dsage-ticker", daemon=True).start()
 
     # --- what the child sends ------------------------------------------------------------------------------
@@ -119,25 +122,36 @@ class Runner:
         """Tell whether a lease's jobs are plain data; where services are all, whatever comes is taken for that."""
         return self._offered.plain or message.function in self._services
 
-    def run(self, message: m.RunJobs) -> None:
-        """Run a lease and tell its outcomes."""
+    def run(self, message: m.RunJobs) -> bool:
+        """Run a lease and tell its outcomes; return whether this worker is fit for more.
+
+        After a job that took too much memory it is not: what that left behind would be charged to the next one.
+        """
         self._lease, self._first, self._function = message.lease, message.first, message.function
         self._plain = self._calls_service(message)
         self._told = time.monotonic_ns()
         self._page.begin(message.lease, message.first, int(message.timeout * 1e9), message.memory)
         self._look_at_modules()
         self._busy.set()
-        at = message.first
-        while at < message.stop:
+        at, fit = message.first, True
+        while at < message.stop and fit:
             try:
                 at = self._run_from(at, message)
                 break
             except JobCancelled as order:
+                fit = order.why != WHY_MEMORY
                 at = self._interrupted(order, message)
         self._busy.clear()
         self._modules.imported()
         self._page.end()
-        self._flush(ended=True)
+        self._flush(ended=fit or at >= message.stop)
+        return fit
+
+    def interrupt(self, why: int) -> None:
+        """Raise in the running job; called by the handler of SIGINT."""
+        self.inside = False
+        self._order = JobCancelled(why)
+        raise self._order
 
     def _run_from(self, at: int, message: m.RunJobs) -> int:
         """Run jobs from `at` to the lease's end or to where it was recalled; return where that was."""
@@ -145,6 +159,8 @@ class Runner:
         function = self._functions.get(message.function, _UNKNOWN)
         jobs, offset = self._segments[message.segment], message.offset
         recalls, limit = words[RECALLS], page.limit(message.lease)
+        limited = message.timeout or message.memory
+        patience = (settings.FLUSH_LIMITED_SECONDS if limited else settings.FLUSH_SECONDS) * 1e9
         for number in range(at, message.stop):
             words[STARTED] = now = clock()  # first, so that no job is ever shown with an earlier one's start
             words[JOB] = number
@@ -153,7 +169,7 @@ class Runner:
             if number >= limit:
                 words[JOB] = number - 1
                 return number
-            if now - self._told > settings.FLUSH_SECONDS * 1e9 or self._bytes > settings.FLUSH_BYTES:
+            if now - self._told > patience or self._bytes > settings.FLUSH_BYTES:
                 self._flush()
             try:
                 self.inside = True
@@ -184,6 +200,8 @@ class Runner:
         return plain_data.dumps if self._plain else payload.dumps
 
     def _note(self, number: int, value: Any, data: bytes | None) -> None:
+        if self._order is not None:
+            raise self._order
         with self._lock:
             self._pending.seconds.append((time.monotonic_ns() - self._page.words[STARTED]) / 1e9)
             if data is None:
@@ -211,6 +229,8 @@ class Runner:
 
     def _note_failure(self, number: int, error: BaseException, jobs: Jobs | DataJobs, offset: int) -> None:
         self.inside = False
+        if self._order is not None:
+            raise self._order
         raised = describe(error)
         raised.arguments = _arguments(jobs, number - offset)
         with self._lock:
@@ -226,6 +246,7 @@ class Runner:
 
     def _interrupted(self, order: JobCancelled, message: m.RunJobs) -> int:
         """Note the job that was interrupted; return the next one's number."""
+        self._order = None
         number = self._page.words[JOB]
         self._note_failure(
             number, _overstepped(order, number, message), self._segments[message.segment], message.offset
@@ -265,14 +286,25 @@ class Runner:
 
 def _overstepped(order: JobCancelled, number: int, message: m.RunJobs) -> BaseException:
     """Return what an interrupted job ends with."""
+    if order.why == WHY_CANCEL:
+        return order
     if order.why == WHY_TIMEOUT:
-        limit = time_limit(int(message.timeout * 1e9))
-        return JobTimeout(f"Job {number} overstepped {limit}.").with_traceback(order.__traceback__)
-    if order.why == WHY_MEMORY:
-        return JobMemoryError(f"Job {number} overstepped {memory_limit(message.memory)}.").with_traceback(
-            order.__traceback__
-        )
-    return order
+        error: DsageError = JobTimeout(f"Job {number} overstepped {time_limit(int(message.timeout * 1e9))}.")
+    else:
+        error = JobMemoryError(f"Job {number} overstepped {memory_limit(message.memory)}.")
+    return error.with_traceback(_own_lines(order.__traceback__))
+
+
+def _own_lines(frames: TracebackType | None) -> TracebackType | None:
+    """Cut the lines of this package off the end of a traceback: the handler's are not the job's."""
+    last = at = frames
+    while at is not None:
+        if at.tb_frame.f_globals.get("__package__") != __package__:
+            last = at
+        at = at.tb_next
+    if last is not None:
+        last.tb_next = None
+    return frames
 
 
 def _arguments(jobs: Jobs | DataJobs, index: int) -> str:

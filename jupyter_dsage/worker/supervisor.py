@@ -25,9 +25,9 @@ from jupyter_dsage.errors import PeerGoneError
 from jupyter_dsage.net.sweep import adopt
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
-from jupyter_dsage.worker import blame, loop
+from jupyter_dsage.worker import blame, loop, processes
 from jupyter_dsage.worker.blame import Memory
-from jupyter_dsage.worker.guard import Guard
+from jupyter_dsage.worker.guard import Guard, Verdict
 from jupyter_dsage.worker.output_file import head_path, tail_of, trim
 from jupyter_dsage.worker.page import OUT_START, Page
 
@@ -50,7 +50,7 @@ class Supervisor:
         self._pages: dict[int, Page] = {}
         self._guard = Guard(self._kill)
         self._memory = Memory()
-        self._killed: set[int] = set()
+        self._killed: dict[int, Verdict] = {}
         """Workers that the child had killed."""
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         """What to do at a later time: (monotonic seconds, a serial number, what)."""
@@ -115,7 +115,7 @@ class Supervisor:
             case m.SpawnWorker():
                 self._fork(message.worker)
             case m.KillWorker():
-                self._killed.add(message.worker)
+                self._killed[message.worker] = Verdict("", "")
                 self._kill(message.worker)
             case m.ReadOutput():
                 self._read_output(message)
@@ -128,6 +128,7 @@ class Supervisor:
 
     def _look(self) -> None:
         self._guard.look()
+        self._memory.look(time.monotonic())
         folder = self._setup.folder if self._setup else "."
         heavy = [trim(loop.output_path(folder, worker), page) for worker, page in self._pages.items()]
         self._after(settings.HEAVY_SECONDS if any(heavy) else settings.GUARD_SECONDS, self._look)
@@ -200,16 +201,21 @@ class Supervisor:
         job = page.cancel(order.lease, order.first, order.stop)
         if job is None:
             return
-        self._signal(order.worker, signal.SIGINT)
+        last = time.monotonic() + settings.INTERRUPT_GRACE_SECONDS
 
         def insist() -> None:
-            if self._pages.get(order.worker) is page:
-                running = page.running()
-                if (running.lease, running.job) == (order.lease, job):
-                    self._killed.add(order.worker)
-                    self._kill(order.worker)
+            running = page.running() if self._pages.get(order.worker) is page else None
+            if running is None or (running.lease, running.job) != (order.lease, job):
+                return
+            if time.monotonic() >= last:
+                self._killed[order.worker] = Verdict("", "", order.lease, job)
+                self._kill(order.worker)
+                return
+            # More than once: an interrupt that comes just before a call that waits does not wake it.
+            self._signal(order.worker, signal.SIGINT)
+            self._after(settings.GUARD_SECONDS, insist)
 
-        self._after(settings.INTERRUPT_GRACE_SECONDS, insist)
+        insist()
 
     def _signal(self, worker: int, number: int) -> None:
         # The pid is ours until `_reap` has collected it, so it cannot be anybody else's.
@@ -217,15 +223,15 @@ class Supervisor:
 
     def _kill(self, worker: int) -> None:
         if worker in self._pids:
-            _kill_group(self._pids[worker])
+            processes.kill_tree(self._pids[worker])
 
     # --- the dead ------------------------------------------------------------------------------------------
 
     def _reap(self) -> None:
         by_pid = {pid: worker for worker, pid in self._pids.items()}
-        while (pid := _dead_pid()) is not None:
+        while (pid := processes.dead_pid()) is not None:
             if pid in by_pid:
-                _kill_group(pid)  # while the dead leader is not collected, its number is nobody else's
+                processes.kill_group(pid)  # while the dead leader is not collected, its number is nobody else's
             _, status, usage = os.wait4(pid, 0)
             if pid in by_pid:
                 self._bury(by_pid[pid], pid, status, usage.ru_maxrss * _RSS_UNIT)
@@ -233,16 +239,25 @@ class Supervisor:
     def _bury(self, worker: int, pid: int, status: int, peak: int) -> None:
         del self._pids[worker]
         page = self._pages.pop(worker)
-        running = page.running()
-        seconds = max(0.0, (time.monotonic_ns() - running.started) / 1e9) if running.job is not None else 0.0
+        # A job that was over is the suspect too, if its outcome was not told: it may have broken what tells.
+        runs, last = page.running().job is not None, page.running(last=True)
+        seconds = max(0.0, (time.monotonic_ns() - last.started) / 1e9) if runs else 0.0
         output = self._last_lines(worker, page)
         page.close()
-        cause, verdict = self._guard.verdict(worker)
-        ours = verdict or (blame.ending(status) if worker in self._killed else "")
-        ending = self._memory.ending(status, peak, ours)
+        verdict, ordered = self._guard.verdict(worker), self._killed.pop(worker, None)
+        verdict = verdict or ordered
+        if verdict is None:
+            ending = self._memory.ending(status, peak, time.monotonic())
+        else:
+            ending = verdict.text or blame.ending(status)
+        job, cause = last.job, ""
+        if verdict is not None and verdict.job is not None:
+            if (verdict.lease, verdict.job) == (last.lease, last.job):
+                cause = verdict.cause
+            else:
+                job = None  # the job that was meant ended in that instant, and no other is to blame
         story = m.Story(worker, socket.gethostname(), pid, ending, seconds, peak, output, cause)
-        lease = running.lease if running.job is not None else None
-        self._tell(m.WorkerGone(worker, lease, running.job, story))
+        self._tell(m.WorkerGone(worker, None if job is None else last.lease, job, story))
 
     def _last_lines(self, worker: int, page: Page) -> str:
         """Return the end of what the job had printed in which a worker died, and remove the worker's files."""
@@ -257,42 +272,9 @@ class Supervisor:
         """Kill the workers and everything that they started, in groups of its own or not."""
         deadline = time.monotonic() + settings.DIE_SECONDS - 1
         for pid in self._pids.values():
-            _kill_group(pid)
+            processes.kill_group(pid)
         me = psutil.Process()
         while (left := me.children(recursive=True)) and time.monotonic() < deadline:
-            for process in left:
-                try:
-                    process.kill()
-                except psutil.NoSuchProcess:
-                    continue
+            processes.kill(left)
             psutil.wait_procs(left, timeout=0.2)
-            self._collect()
-
-    @staticmethod
-    def _collect() -> None:
-        """Reap whatever has died, for nobody else will."""
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                continue
-        except ChildProcessError:
-            return
-
-
-def _dead_pid() -> int | None:
-    """Return the pid of a process of ours that is dead and not collected, or None. Collects nothing."""
-    if not hasattr(os, "waitid"):  # macOS before Python 3.13
-        zombies = (p.pid for p in psutil.Process().children() if p.status() == psutil.STATUS_ZOMBIE)
-        return next(zombies, None)
-    try:
-        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return None
-    return None if found is None else found.si_pid
-
-
-def _kill_group(pid: int) -> None:
-    """Kill a worker's process group; while any member lives the number cannot be anybody else's."""
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
+            processes.collect()

@@ -299,3 +299,103 @@ def long(folder, number, seconds):
     while time.monotonic() < end:
         time.sleep(0.002)
     return number
+
+
+def overstep(folder, number, way):
+    """Overstep a limit in job 5, in one way or another, for a minute; return the number in every other."""
+    note(folder, number)
+    if number != 5:
+        time.sleep(0.002)
+        return number
+    match way:
+        case "sleeps":
+            time.sleep(60)
+        case "catches every Exception":
+            try:
+                time.sleep(60)
+            except Exception:  # noqa: BLE001
+                return number
+        case "catches everything and returns":
+            try:
+                time.sleep(60)
+            except BaseException:  # noqa: BLE001
+                return number
+        case "catches everything and raises another":
+            try:
+                time.sleep(60)
+            except BaseException as error:
+                raise RuntimeError("it was interrupted") from error
+        case "holds the interpreter lock":
+            print("about to hold the lock", flush=True)
+            hold_the_lock(Path(folder) / "running")
+        case _:
+            take_memory(folder, way)
+    raise AssertionError(way)
+
+
+def take_memory(folder, way):
+    match way:
+        case "takes memory":
+            held = b"x" * 450_000_000
+            time.sleep(60)
+            return len(held)
+        case "takes memory and goes on":
+            held = b""
+            while True:
+                try:
+                    held = held or b"x" * 450_000_000
+                    time.sleep(60)
+                except BaseException:  # noqa: BLE001, S112
+                    continue
+        case "starts who takes memory":
+            return start_holder(folder, 430_000_000).wait()
+
+
+def start_holder(folder, size):
+    """Start a process in a session of its own that holds so many bytes."""
+    import subprocess
+
+    code = f"held = b'x' * {size}; import time; time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    (Path(folder) / "started").write_text(str(process.pid))
+    return process
+
+
+def forks_with_memory(size):
+    """Hold so many bytes in five processes that share them, for longer than it takes to be looked at."""
+    held = b"x" * size
+    started = []
+    for _ in range(4):
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(1.5)
+            os._exit(len(held) != size)
+        started.append(pid)
+    return sum(os.waitpid(pid, 0)[1] == 0 for pid in started)
+
+
+def close_descriptors(folder, number):
+    """Close in job 5 all that this process has open, what tells its outcome among it."""
+    note(folder, number)
+    if number == 5:
+        os.closerange(3, 1000)
+    return number
+
+
+def hold_the_lock_for(seconds):
+    """Sit in C code that keeps the interpreter lock for so long."""
+    left = ctypes.PyDLL(None).sleep(seconds)
+    return seconds - left
+
+
+kept = []
+
+
+def leave_memory(folder, number):
+    """Take too much memory in job 0, and keep it for good."""
+    note(folder, number)
+    if number == 0:
+        kept.append(b"x" * 450_000_000)
+        time.sleep(60)
+    time.sleep(0.3)
+    return number

@@ -24,7 +24,17 @@ from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.worker.offered import Services
 from jupyter_dsage.worker.output import Output
-from jupyter_dsage.worker.page import ENTRIES, JOB, NO_LIMIT, SEQUENCE, STARTED, Page
+from jupyter_dsage.worker.page import (
+    ENTRIES,
+    JOB,
+    NO_LIMIT,
+    SEQUENCE,
+    STARTED,
+    WHY_CANCEL,
+    WHY_MEMORY,
+    WHY_TIMEOUT,
+    Page,
+)
 from jupyter_dsage.worker.run import Runner
 from jupyter_dsage.worker.supervisor import Supervisor
 
@@ -110,23 +120,48 @@ def test_where_no_job_will_start(page: Page, lease: int, limit: int, unstarted: 
 def test_a_cancel_tells_the_job_that_it_meets(page: Page) -> None:
     start(page, 7, 100, 103)
     assert page.cancel(7, 103, 104) == 103
-    assert page.cancelled()
+    assert page.why_to_end() == WHY_CANCEL
     page.words[JOB] = 104
-    assert not page.cancelled(), "the next job is not meant"
+    assert page.why_to_end() is None, "the next job is not meant"
     assert page.cancel(7, 100, 110) == 104
     assert page.cancel(7, 105, 110) is None
     assert page.cancel(6, 100, 110) is None
-    assert not page.cancelled()
+    assert page.why_to_end() is None
     page.cancel(7, 100, 110)
     page.end()
-    assert not page.cancelled()
+    assert page.why_to_end() is None
 
 
 def test_a_cancel_for_a_lease_does_not_meet_the_next_one(page: Page) -> None:
     start(page, 7, 100, 103)
     page.cancel(7, 100, 110)
     start(page, 8, 100, 103)
-    assert not page.cancelled()
+    assert page.why_to_end() is None
+
+
+@pytest.mark.parametrize("why", [WHY_TIMEOUT, WHY_MEMORY])
+def test_an_overstepped_limit_meets_the_job_that_was_seen_and_no_other(page: Page, why: int) -> None:
+    start(page, 7, 100, 103)
+    seen = page.running()
+    assert page.overstep(seen, why)
+    assert page.why_to_end() == why
+    assert page.cancel(7, 105, 110) is None
+    assert page.why_to_end() == why, "a cancel of others changes nothing"
+    page.words[JOB] = 104
+    assert page.why_to_end() is None
+    assert not page.overstep(seen, why), "it runs no more"
+    assert page.why_to_end() is None
+    start(page, 8, 100, 103)
+    assert page.why_to_end() is None, "nor is the same number of another lease meant"
+
+
+def test_of_a_dead_worker_the_last_job_is_known_though_its_lease_had_ended(page: Page) -> None:
+    page.begin(7, 100)
+    assert page.running(last=True).job is None
+    start(page, 7, 100, 103)
+    page.end()
+    assert page.running().job is None
+    assert page.running(last=True)[:2] == (7, 103)
 
 
 # --- both sides at once --------------------------------------------------------------------------------------
