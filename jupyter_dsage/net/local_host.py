@@ -78,6 +78,7 @@ class LocalHost:
         self._link = StreamLink(ours)
         self._asked = time.monotonic()
         self._silent = 0.0
+        self._why = ""
         self._poller.watch(self._link)
         self.gone = False
         self.order(self._setup)
@@ -141,6 +142,7 @@ class LocalHost:
         step, self._asked = min(now - self._asked, 2 * settings.STATUS_SECONDS), now
         self._silent += step
         if self._silent > settings.STOPPED_SECONDS:
+            self._why = f", since it had not answered for {settings.STOPPED_SECONDS:g} s"
             self._log.error("the supervisor has not answered for %.0f s: it is killed", self._silent)
             self._process.kill()
         else:
@@ -183,7 +185,7 @@ class LocalHost:
     def _supervisor_gone(self, error: Exception, told: list[Told]) -> None:
         self._drop_link()
         code = self._process.wait(settings.DIE_SECONDS)
-        ending = f"signal {-code}" if code < 0 else f"exit code {code}"
+        ending = (f"signal {-code}" if code < 0 else f"exit code {code}") + self._why
         self._log.error("the supervisor ended with %s (%s)", ending, error)
         for worker in sorted(self._spawned):
             story = m.Story(worker, os.uname().nodename, self.pids.get(worker, 0),
@@ -228,5 +230,6 @@ class LocalHost:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if process.returncode:  # it was killed, from here or elsewhere, and may have left something
                 sweep(self._folder)
         shutil.rmtree(self._folder, ignore_errors=True)

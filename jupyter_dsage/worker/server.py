@@ -25,6 +25,7 @@ from jupyter_dsage.net.doorman import Doorman
 from jupyter_dsage.net.keys import Keys
 from jupyter_dsage.net.runtime import runtime_folder
 from jupyter_dsage.net.secure import DOMAIN, Asked, SecureListener
+from jupyter_dsage.net.sweep import adopt
 from jupyter_dsage.net.throttle import Throttle
 from jupyter_dsage.net.zmq_transport import ZmqNetwork
 from jupyter_dsage.wire import messages as m
@@ -59,6 +60,7 @@ def serve(options: WorkerOptions) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     server = Server(options)
     server.heed_signals()
+    adopt()  # what a killed supervisor leaves is collected here
     print(server.greeting(), flush=True)  # noqa: T201  (a command line prints)
     server.run()
 

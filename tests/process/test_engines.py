@@ -356,6 +356,21 @@ def test_a_worker_killed_from_outside_is_replaced_and_its_job_tried_again(kit, t
     assert len(kit.ready(2) & before) == 1
 
 
+@pytest.mark.needs("linux")
+def test_what_jobs_started_goes_when_their_supervisor_is_killed(kit):
+    if kit.fake:
+        pytest.skip("it has no supervisor")
+    before = kit.ready(2)
+    started = kit.session.map(jobs.grandchild_of_its_own, [None]).results(timeout=30)[0]
+    supervisor = psutil.Process(psutil.Process(min(before)).ppid())
+    owner = supervisor.parent()
+    supervisor.kill()
+    until(lambda: not psutil.pid_exists(started), 5)
+    until(lambda: len(kit.pids - before) == 2)
+    states = [process.status() for process in owner.children()]
+    assert psutil.STATUS_ZOMBIE not in states
+
+
 # --- the engine ----------------------------------------------------------------------------------------------
 
 
