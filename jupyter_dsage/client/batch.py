@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -156,6 +157,11 @@ class Batch(Gathering, Sequence[Job]):
         """Tell a new child what the one before knew of this batch beside its jobs."""
         if self.mine:
             self._tell_expected()
+
+    def wait_drawn(self, deadline: float) -> None:
+        """Wait until the jobs that were given as lists are drawn and posted, or until a moment (monotonic seconds)."""
+        while not self._feeder.idle and not self._open and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     # feeder.Sink: called by the feeder's thread
 

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import shutil
+import time
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -281,8 +282,11 @@ class Session(Attending):
         if not self.owned():
             return
         if self.stays or self._look:
+            deadline = time.monotonic() + settings.DIE_SECONDS
+            for batch in list(self._by_number.values()):
+                batch.wait_drawn(deadline)
             with contextlib.suppress(TimeoutError, SessionLost):  # then what was not written down is not
-                self.settle(settings.DIE_SECONDS)
+                self.settle(max(0.1, deadline - time.monotonic()))
             self._end(m.Part(), "it was left by detach(); attach() brings it back.")
         else:
             self.die()

@@ -12,6 +12,7 @@ does not work, a rollback journal is used (https://www.sqlite.org/wal.html).
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -121,7 +122,13 @@ class Journal:
         return self._files / str(row)
 
     def write_file(self, row: int, payload: Frame) -> int:
-        """Write a large payload to its file; return its checksum. May be called from another thread."""
+        """Write a large payload to its file; return its checksum. May be called from another thread.
+
+        Raises OSError before it fills a disk that has no room for it: others write there too.
+        """
+        disk, size = os.statvfs(self._files), memoryview(payload).nbytes
+        if disk.f_bavail * disk.f_frsize < size + settings.BALLAST_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write_private(self.path(row), payload)
         return zlib.crc32(payload)
 
