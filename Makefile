@@ -53,6 +53,7 @@ build/ipykernel-%: | $(VENV)/.stamp-test
 
 bench: $(VENV)/.stamp-test ## measure against ProcessPoolExecutor on this machine
 	$(BIN)/python -m tests.benchmarks.main_job $(ARGS)
+	$(BIN)/python -m tests.benchmarks.journal
 
 clean: ## remove .venv and everything else that was built here
 	rm -rf $(VENV) build dist jupyter_dsage/static labextension/lib labextension/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -238,14 +238,6 @@ def eat(megabytes, at_once):
     return len(held) and megabytes
 
 
-def hold_interpreter(seconds):
-    """Compute in C for a while, without letting another thread run."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        sum(range(20_000_000))
-    return seconds
-
-
 def abort_with(word):
     """Say something and abort."""
     print(word, file=sys.stderr, flush=True)

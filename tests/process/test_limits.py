@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 import jupyter_dsage as dsage
-from jupyter_dsage import settings
 from jupyter_dsage.net.sweep import sweep
 from tests.process import jobs
 from tests.process.until import until
@@ -141,11 +140,6 @@ def test_stopped_supervisor_is_replaced_with_its_workers(session, tmp_path):
     batch = session.scatter(jobs.noted, [((str(tmp_path), n, 0.1), {}) for n in range(200)])
     assert batch.results(timeout=40) == list(range(200))
     until(lambda: not any(psutil.pid_exists(pid) for pid in workers), 20)
-
-
-def test_job_that_holds_the_interpreter_is_no_silent_worker(session, monkeypatch):
-    monkeypatch.setattr(settings, "STOPPED_SECONDS", 1.0)
-    assert session.map(jobs.hold_interpreter, [4.0]).results(timeout=30) == [4.0]
 
 
 # --- blame ---------------------------------------------------------------------------------------------------
