@@ -57,6 +57,10 @@ class JournalError(DsageError, RuntimeError):
     """A session's journal cannot be used; the message names its folder. Attach to the session, or spawn another."""
 
 
+class JournalBusyError(JournalError):
+    """A session's journal is held by another child: the session is alive. Attach to it."""
+
+
 class StorageFull(DsageError, OSError):  # noqa: N818  (the name in the contract)
     """A job's arguments or outcome could not be stored; the message names the folder. Make room, then `retry`."""
 

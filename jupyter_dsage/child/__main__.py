@@ -14,7 +14,7 @@ import msgspec
 from jupyter_dsage import settings
 from jupyter_dsage.child import engines
 from jupyter_dsage.child.loop import Child
-from jupyter_dsage.errors import JournalError
+from jupyter_dsage.errors import JournalBusyError, JournalError
 from jupyter_dsage.net.sweep import adopt
 from jupyter_dsage.net.zmq_transport import ZmqNetwork
 from jupyter_dsage.wire.setup import ChildSetup
@@ -30,7 +30,7 @@ def main() -> None:
         child = Child(setup, ZmqNetwork(), sys.stdin, engines.make)
     except JournalError as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400  (a sentence says it)
-        sys.exit(settings.EXIT_IN_USE)
+        sys.exit(settings.EXIT_IN_USE if isinstance(error, JournalBusyError) else 1)
     print("ready", flush=True)  # noqa: T201  (the client waits for this word)
     child.run()
 

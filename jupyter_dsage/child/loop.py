@@ -117,7 +117,7 @@ class Child:
         log.info("session %s: child %d started in %s", self._setup.session, os.getpid(), self._setup.folder)
         try:
             self.open()
-            for session in sweep():
+            for session in sweep() if self._journal else ():
                 log.info("the journal of session %s was removed: it was too old, or all together too large", session)
             while not self._leaving:
                 self.step()

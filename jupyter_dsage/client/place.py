@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def kernel() -> str:
     """Return the name of this kernel's connection file, which a restart keeps; empty where there is no kernel."""
-    if "ipykernel.kernelapp" not in sys.modules:
+    loaded: Any = sys.modules.get("ipykernel.kernelapp")  # not imported: it is there where there is a kernel
+    if loaded is None or not loaded.IPKernelApp.initialized():
         return ""
-    from ipykernel.kernelapp import IPKernelApp
-
-    if not IPKernelApp.initialized():
-        return ""
-    return Path(str(IPKernelApp.instance().connection_file)).name
+    return Path(str(loaded.IPKernelApp.instance().connection_file)).name
 
 
 def notebook() -> str:
@@ -29,6 +27,7 @@ def looked_at() -> bool:
     What those two save is read later, and a widget that they store hides our HTML: `nbconvert --to html` of it is empty
     without a network; and nobody comes back to a session of theirs. Voilà forbids questions too, but shows widgets.
     """
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    loaded: Any = sys.modules.get("IPython")
+    shell = loaded.get_ipython() if loaded is not None else None
     kernel = getattr(shell, "kernel", None)
     return kernel is not None and (getattr(kernel, "_allow_stdin", True) or "VOILA_KERNEL_ID" in os.environ)

@@ -49,7 +49,7 @@ def start_child(
     Raises StartError, with the end of the log, when it does not come up; UsageError for a log that is no file.
     """
     session = ids.new_session_id()
-    store = str(sessions.new_folder(session)) if journal else ""
+    store = _new_store(session) if journal else ""
     owner, started = _me()
     setup = ChildSetup(
         session,
@@ -73,6 +73,15 @@ def start_child(
         if journal:
             shutil.rmtree(store, ignore_errors=True)
         raise
+
+
+def _new_store(session: str) -> str:
+    try:
+        return str(sessions.new_folder(session))
+    except OSError as error:
+        raise StartError(
+            f"There is no place for the session's journal: {error}. Set JUPYTER_DATA_DIR, or say journal=False."
+        ) from None
 
 
 def find_child(record: Record, log: Log = None) -> Started:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import psutil
 
 from jupyter_dsage import settings
-from jupyter_dsage.errors import JournalError
+from jupyter_dsage.errors import JournalBusyError, JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,24 +58,37 @@ class Journal:
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
         self._files = self.folder / "payloads"
-        self._files.mkdir(mode=0o700, exist_ok=True)
-        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._files.mkdir(mode=0o700, exist_ok=True)
+            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalError(f"The journal in {folder} cannot be opened: {error}.") from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            self._db = self._open()
+            self.next_id = 1 + int(self._db.execute("SELECT coalesce(max(id), 0) FROM log").fetchone()[0])
+        except (OSError, sqlite3.Error, JournalError) as error:
             os.close(self._lock)
-            raise JournalError(f"The journal in {folder} is in use: its session is alive.") from None
+            if isinstance(error, BlockingIOError):
+                raise JournalBusyError(f"The journal in {folder} is in use: its session is alive.") from None
+            if isinstance(error, JournalError):
+                raise
+            raise JournalError(f"The journal in {folder} cannot be opened: {error}.") from None
+
+    def _open(self) -> sqlite3.Connection:
         path = self.folder / "journal.db"
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._db = _connected(path)
-        self._db.execute(f"PRAGMA journal_mode={'TRUNCATE' if on_network(folder) else 'WAL'}")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute("PRAGMA wal_autocheckpoint=0")  # `checkpoint` does it, beside the child's loop
-        self._db.executescript(_SCHEMA)
-        if self.meta("version", str(VERSION)) != str(VERSION):
-            raise JournalError(f"The journal in {folder} was written by another version of jupyter_dsage.")
-        self.set_meta("version", str(VERSION))
-        self.next_id = 1 + int(self._db.execute("SELECT coalesce(max(id), 0) FROM log").fetchone()[0])
+        db = _connected(path)
+        db.execute(f"PRAGMA journal_mode={'TRUNCATE' if on_network(str(self.folder)) else 'WAL'}")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA wal_autocheckpoint=0")  # `checkpoint` does it, beside the child's loop
+        db.executescript(_SCHEMA)
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(VERSION),))
+        found = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()[0]
+        if found != str(VERSION):
+            db.close()
+            raise JournalError(f"The journal in {self.folder} was written by another version of jupyter_dsage.")
+        return db
 
     # --- writing -------------------------------------------------------------------------------------------
 

@@ -213,6 +213,28 @@ def test_what_cannot_be_attached_says_why():
         assert dsage.attach(session.id) is session
 
 
+def test_damaged_journal_and_no_place_for_one_say_so(tmp_path, monkeypatch):
+    with Client(
+        "session = dsage.spawn('local:?slots=1', name='bad', on_kernel_exit='stay'); print(session.id)"
+    ) as client:
+        [info] = dsage.sessions()
+        os.kill(info.pids[0], signal.SIGSTOP)
+        client.kill()
+        os.kill(info.pids[0], signal.SIGKILL)
+    until(lambda: not dsage.sessions()[0].alive)
+    for path in Path(info.folder).glob("journal.db*"):
+        path.write_bytes(b"this is no journal" * 1000)
+    with pytest.raises(dsage.StartError, match=f"journal in {info.folder} cannot be opened: file is not a database"):
+        dsage.attach("bad")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "file"))
+    with pytest.raises(dsage.StartError, match=r"no place for the session's journal: .*journal=False"):
+        dsage.spawn("local:?slots=1")
+    with dsage.spawn("local:?slots=1", journal=False) as session:
+        assert session.map(jobs.square, [2]).results(timeout=20) == [4]
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+
+
 def test_old_journals_go_and_living_ones_stay(monkeypatch):
     monkeypatch.setattr(settings, "JOURNAL_DAYS", 1e-9)
     from jupyter_dsage.store.sessions import sweep
