@@ -19,6 +19,8 @@ from jupyter_dsage.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+_LOOK_SECONDS = 0.5
+"""A thread that waits looks up this often, so that an interrupt is heard at any time."""
 CANCELLED = Ended(lambda job: CancelledError(f"Job {job} was cancelled."), "cancelled")
 
 
@@ -141,7 +143,8 @@ class Ledger:
                 rest = None if deadline is None else deadline - time.monotonic()
                 if rest is not None and rest <= 0:
                     raise TimeoutError(f"{what} has not ended within {timeout} s; it goes on.")
-                self.changed.wait(rest)
+                # Not longer at a time: a signal that comes just before the wait begins would not end it.
+                self.changed.wait(_LOOK_SECONDS if rest is None else min(rest, _LOOK_SECONDS))
 
     # --- what ends jobs ------------------------------------------------------------------------------------
 

@@ -55,6 +55,8 @@ class LocalHost:
         self._obituaries: collections.deque[tuple[float, m.WorkerGone]] = collections.deque()
         """A dead worker's last messages are read first: what it told before it died counts."""
         self._spawned: set[int] = set()
+        self._collect_until = 0.0
+        """Until when the dead are reaped that a supervisor has left (monotonic seconds); 0 if there are none."""
         poller.watch(self._listener)
         self.gone = True
         """Whether there is no supervisor; the next order to start a worker starts one."""
@@ -115,6 +117,8 @@ class LocalHost:
     def next_due(self) -> float | None:
         """Return when `read` has something to tell though nothing arrives (monotonic seconds), or None."""
         due = self._obituaries[0][0] if self._obituaries else math.inf
+        if self._collect_until:
+            due = min(due, time.monotonic() + settings.GUARD_SECONDS)
         if not self.gone:
             due = min(due, self._asked + settings.STATUS_SECONDS)
         return None if due == math.inf else due
@@ -127,6 +131,9 @@ class LocalHost:
         if not self.gone and self._link in ready:
             self._read_supervisor(told)
         now = time.monotonic()
+        if self._collect_until:
+            collect(_supervisors)
+            self._collect_until = self._collect_until if now < self._collect_until else 0.0
         if not self.gone and now - self._asked >= settings.STATUS_SECONDS:
             self._look_after(now)
         while self._obituaries and self._obituaries[0][0] <= now:
@@ -196,7 +203,7 @@ class LocalHost:
         swept = sweep(self._folder)
         if swept:
             self._log.info("%d processes that its jobs had left were ended", swept)
-        collect(_supervisors)
+        self._collect_until = time.monotonic() + settings.DIE_SECONDS  # its workers are dying this moment
 
     def _bury(self, message: m.WorkerGone) -> Told:
         self._spawned.discard(message.worker)

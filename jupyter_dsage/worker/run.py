@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from jupyter_dsage.worker.output import Output
 
 
+_SIZED = frozenset({bytes, str})
+"""Scalars that may be large."""
 _UNKNOWN = ProtocolError("The function of this lease was not sent to the worker.")
 
 
@@ -206,6 +208,8 @@ class Runner:
             self._pending.seconds.append((time.monotonic_ns() - self._page.words[STARTED]) / 1e9)
             if data is None:
                 self._pending.values.append(value)
+                if type(value) in _SIZED:
+                    self._bytes += len(value)
             else:
                 self._pending.each[number - self._first] = data
                 self._pending.values.append(None)
