@@ -33,6 +33,8 @@ class Client:
     look: bool
     got: int = 0
     """Its requests that are in the journal."""
+    synced: bool = False
+    """It has asked for the past: until then it knows no batches, and is told nothing of them."""
 
 
 class Clients:
@@ -125,18 +127,24 @@ class Clients:
             self.part(peer)
 
     def tell(self, message: m.Message, *frames: Frame) -> None:
-        """Send a message to every client."""
+        """Send a message to every client that has asked for the past."""
         data = codec.encode(message, *frames)
-        for peer in list(self._clients):
+        for peer, client in list(self._clients.items()):
             try:
-                self._listener.send(peer, data)
+                if client.synced:
+                    self._listener.send(peer, data)
             except PeerGoneError:
                 self.part(peer)
+
+    def tell_all(self, message: m.Message) -> None:
+        """Send a message to every client, whatever it knows."""
+        for peer in list(self._clients):
+            self.send(peer, message)
 
     def tell_others(self, client: int, message: m.Message) -> None:
         """Send a message to every client but one."""
         for peer, other in list(self._clients.items()):
-            if other.number != client:
+            if other.number != client and other.synced:
                 self.send(peer, message)
 
     def acknowledge(self, stored: dict[int, int]) -> None:

@@ -176,6 +176,7 @@ class Desk:
     def _sync(self, peer: Peer) -> None:
         """Tell a client what there is, and begin to tell it what has ended."""
         client = self._clients[peer]
+        client.synced = True
         self._clients.send(peer, self._performer.pool())
         for number, opened in self._opened.items():
             batch = self._scheduler.batches[number]

@@ -317,7 +317,7 @@ class Child:
             engine.wait_gone(max(0.0, deadline - self._clock()))
         self._recorder.close()
         if self._leaving:  # else it is a defect, and the clients have another child try it
-            self._clients.tell(m.Leaving(self._leaving))
+            self._clients.tell_all(m.Leaving(self._leaving))
         self._poller.unwatch(self._listener)
         self._listener.close()
         self._poller.close()

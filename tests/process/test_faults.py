@@ -196,6 +196,15 @@ def test_long_job_in_a_chunk_of_short_ones_holds_nobody_up(session, tmp_path):
     assert batch.results() == list(range(2000))
 
 
+@pytest.fixture
+def interrupts():
+    """Have SIGINT raise KeyboardInterrupt, as in a terminal: in the background of a shell it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_interrupt_of_the_client_ends_the_wait_and_nothing_else(session, tmp_path):
     gate = tmp_path / "gate"
     batch = session.scatter(jobs.wait_for, [((str(gate), n), {}) for n in range(4)])
