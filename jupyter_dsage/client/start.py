@@ -154,8 +154,9 @@ def _hand_over(process: subprocess.Popen[bytes], setup: ChildSetup, *, revived: 
     """Send the setup and wait for the word ``ready``; raises OSError if it does not come."""
     if process.stdin is None or process.stdout is None:
         raise OSError("it has no pipes")
-    process.stdin.write(msgspec.json.encode(setup) + b"\n")
-    process.stdin.flush()
+    with contextlib.suppress(BrokenPipeError):  # it has ended already: its exit code says more
+        process.stdin.write(msgspec.json.encode(setup) + b"\n")
+        process.stdin.flush()
     seconds = settings.REVIVE_SECONDS if revived else settings.START_SECONDS
     deadline = time.monotonic() + seconds
     word = b""

@@ -104,7 +104,7 @@ class Output:
             data = os.pread(self.descriptor, min(size - start, settings.OUTPUT_FILE_BYTES), start)
             tail = data[-settings.OUTPUT_TAIL_BYTES :]
             if size - start > len(data):
-                at = size - settings.OUTPUT_TAIL_BYTES
+                at = max(0, size - settings.OUTPUT_TAIL_BYTES)
                 tail = os.pread(self.descriptor, settings.OUTPUT_TAIL_BYTES, at)
             if words[TRIMS] == trims:
                 break
