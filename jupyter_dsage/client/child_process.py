@@ -61,8 +61,24 @@ class Started(Protocol):
         """Let go of the child, which stays."""
 
 
-@dataclass(slots=True)
-class ChildProcess:
+class _Reached:
+    """How a child in a process of its own is reached, whoever started it. `folder`: its runtime folder."""
+
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        """See `Started`."""
+        return f"ipc://{self.folder}/client.sock"
+
+    @staticmethod
+    def network() -> ZmqNetwork:
+        """See `Started`."""
+        return ZmqNetwork()
+
+
+@dataclass
+class ChildProcess(_Reached):
     """A child that this process started; see `Started`.
 
     Its stdin is its life line (keep it open), its stdout ends when it does.
@@ -88,16 +104,6 @@ class ChildProcess:
         if self.process.stdout is None:
             raise StartError("The child has no pipe.")
         return self.process.stdout
-
-    @property
-    def address(self) -> str:
-        """See `Started`."""
-        return f"ipc://{self.folder}/client.sock"
-
-    @staticmethod
-    def network() -> ZmqNetwork:
-        """See `Started`."""
-        return ZmqNetwork()
 
     def log_tail(self, lines: int) -> str:
         """See `Started`."""
@@ -135,8 +141,8 @@ class ChildProcess:
                     pipe.close()
 
 
-@dataclass(slots=True)
-class OtherChild:
+@dataclass
+class OtherChild(_Reached):
     """A child that another process started; see `Started`."""
 
     session: str
@@ -154,16 +160,6 @@ class OtherChild:
     def pid(self) -> int:
         """See `Started`."""
         return self.connection.pid
-
-    @property
-    def address(self) -> str:
-        """See `Started`."""
-        return f"ipc://{self.folder}/client.sock"
-
-    @staticmethod
-    def network() -> ZmqNetwork:
-        """See `Started`."""
-        return ZmqNetwork()
 
     def log_tail(self, lines: int) -> str:
         """See `Started`."""

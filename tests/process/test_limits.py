@@ -116,14 +116,14 @@ def test_higher_priority_goes_first(session, tmp_path):
 
 @pytest.mark.needs("linux")
 def test_stopped_worker_is_lost_and_one_that_goes_on_is_not(tmp_path):
-    with dsage.spawn("local:?slots=2") as session:
+    with dsage.spawn("local:?slots=3") as session:
         assert session.wait_for_workers(20)
         batch = session.scatter(jobs.noted, [((str(tmp_path), n, 3.0), {}) for n in range(2)])
         until(lambda: jobs.starts(tmp_path, 0) and jobs.starts(tmp_path, 1))
         [one], [two] = jobs.pids(tmp_path, 0), jobs.pids(tmp_path, 1)
         os.kill(one, signal.SIGSTOP)
         os.kill(two, signal.SIGSTOP)
-        time.sleep(2)  # shorter than it takes to be lost
+        assert session.map(jobs.nap, [2.0]).results(timeout=20) == [2.0]  # less than it takes to be lost
         os.kill(two, signal.SIGCONT)
         assert batch[1].result(20) == 1
         assert batch[0].result(30) == 0
