@@ -128,7 +128,10 @@ class Clients:
 
     def tell(self, message: m.Message, *frames: Frame) -> None:
         """Send a message to every client that has asked for the past."""
-        data = codec.encode(message, *frames)
+        self.pass_on(codec.encode(message, *frames))
+
+    def pass_on(self, data: list[Frame]) -> None:
+        """Send what is encoded already to every client that has asked for the past."""
         for peer, client in list(self._clients.items()):
             try:
                 if client.synced:

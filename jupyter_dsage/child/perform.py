@@ -173,9 +173,10 @@ class Performer:
             report.errors,
             row,
         )
-        entry = Entry(0, codec.encode(outcomes, *frames)[0], frames[0] if frames else None)
+        header = codec.encode(outcomes, *frames)[0]
+        entry = Entry(0, header, frames[0] if frames else None)
         sent = [] if row and entry.size > settings.UNSENT_PAYLOAD_BYTES else frames
-        entry.done = lambda: self._clients.tell(outcomes, *sent)
+        entry.done = lambda: self._clients.pass_on([header, *sent])
         entry.unstored = lambda why: self._handle(e.EndsUnstored(order.batch, order.runs, self.unstored(why)))
         self._recorder.put(entry)
 
@@ -184,7 +185,8 @@ class Performer:
         self._views.failed(order.batch, order.runs, tell(story))
         row = self._recorder.next_row()
         lost = m.Lost(order.batch, order.runs, story, order.attempts, order.failed, row)
-        self._recorder.put(Entry(0, codec.encode(lost)[0], done=lambda: self._clients.tell(lost)))
+        told = codec.encode(lost)
+        self._recorder.put(Entry(0, told[0], done=lambda: self._clients.pass_on(told)))
 
     def unstored(self, why: str) -> m.Story:
         """Return the story of jobs whose outcome, or arguments, could not be stored."""
