@@ -79,13 +79,18 @@ ERRORS_IN_A_REPORT = 20
 OUTPUT_TAIL_BYTES = 8192
 """The end of a job's output that travels with its outcome."""
 OUTPUT_FILE_BYTES = 1_000_000
-"""A worker's output file is cut when a job has printed more than this."""
+"""A worker's output file takes up to so much room, and what comes in the time between two looks at it."""
+OUTPUT_REACH_BYTES = 100_000_000_000
+"""Its size, holes included, rises up to this before it begins anew between jobs: some file systems end at 2 TB. So far
+that what the supervisor may still be freeing for the job before is nowhere near what the next one writes."""
 OUTPUT_CAP_BYTES = 10_000_000
 """Of what a job printed so much is kept on disk: the beginning, and the end."""
 OUTPUT_KEPT_BYTES = 1_000_000_000
-"""All that one worker keeps of what its jobs printed."""
+"""All that a session's workers on one host keep of what jobs printed: a hundred that printed without end."""
 LOOK_SECONDS = 20e-6
-"""After jobs that took longer than this the worker looks whether something was printed beside Python (0.2 us)."""
+"""After jobs that took longer the worker always looks whether something was printed beside Python (0.5 us)."""
+LOOK_JOBS = 500
+"""... and after this many jobs of each function, however short: 0.3 ms a worker, and then it is known."""
 MODULES_SECONDS = 1.0
 """How often a worker looks whether modules that it has imported were edited; a look costs 1 us a module."""
 LOOK_OUTPUT_SECONDS = 2.0

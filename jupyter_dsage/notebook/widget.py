@@ -70,11 +70,22 @@ class BatchView(anywidget.AnyWidget):
             case "add":
                 self._add(str(message["text"]))
             case "job":
-                self.send({"re": "job"} | batch.describe(_number(message)))
+                self._describe(_number(message))
             case "log":
                 self.send({"re": "log", "text": session.log_tail(_LOG_LINES)})
             case other:
                 raise ValueError(other)
+
+    def _describe(self, number: int) -> None:
+        """Send what is known of a job; what one that runs has printed so far is asked for, and takes a moment."""
+
+        def work() -> None:
+            self.send({"re": "job"} | self._batch.describe(number))
+
+        if self._batch[number].done():
+            work()
+        else:
+            self._aside(work)
 
     def _add(self, text: str) -> None:
         self.send({"re": "add", "status": "adding", "text": text})

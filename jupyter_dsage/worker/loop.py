@@ -56,6 +56,7 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
             if not _obey(runner, *codec.to_worker(frames)):
                 network.close()  # which hands over what was told
                 os._exit(0)
+        runner.look_at_modules()
 
 
 def output_path(folder: str, worker: int) -> str:

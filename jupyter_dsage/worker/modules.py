@@ -27,14 +27,15 @@ class Modules:
 
     def imported(self) -> None:
         """Note the modules that are new, with the state of their files."""
-        if len(sys.modules) == self._known:
+        count = len(sys.modules)  # before the look: what is imported meanwhile, by another thread, counts as new
+        if count == self._known:
             return
         for name in sys.modules.keys() - self._looked:
             self._looked.add(name)
             path = getattr(sys.modules.get(name), "__file__", None)
             if isinstance(path, str) and _is_users(name, path) and (state := _state(path)) is not None:
                 self._files[name] = (path, *state)
-        self._known = len(sys.modules)
+        self._known = count
 
     def edited(self) -> tuple[tuple[str, str], ...]:
         """Return the modules whose files were edited since, each once: name and file. Looks once a second at most."""
@@ -51,7 +52,8 @@ class Modules:
 
 
 def _is_users(name: str, path: str) -> bool:
-    return not path.startswith(_INSTALLED) and "site-packages" not in path and name.partition(".")[0] != "jupyter_dsage"
+    installed = path.startswith(_INSTALLED) or "site-packages" in path or "dist-packages" in path
+    return not installed and name.partition(".")[0] != "jupyter_dsage"
 
 
 def _state(path: str) -> tuple[int, int] | None:

@@ -2,11 +2,14 @@
 
 ``sys.stdout`` and ``sys.stderr`` and descriptors 1 and 2 all lead to that file, also in C code and in what a job
 starts, so that the last lines are on disk when the process dies. Whose bytes they are is told by the file's size when
-a job ends. Looking costs 0.2 us, so it is left out after jobs shorter than `LOOK_SECONDS` whose function was never
-seen to write beside Python; what such a job writes from C is noticed with the next report, at most 10 ms later, and
-counted as the last job's of that report. What a process writes that outlives its job goes to the job that runs then.
+a job ends. To look costs 0.5 us, a third of a job that does nothing, so it is left out after a job that printed
+nothing from Python if all of this is so: it took less than `LOOK_SECONDS`, at least `LOOK_JOBS` jobs of its function
+were looked at here, and none of them was seen to write beside Python. What such a job writes nevertheless is found
+with the next report, at most 10 ms later, counted as the last job's of that report, and each job of the function is
+looked at from then on. What a process writes that outlives its job goes to the job that runs then, or that runs next.
 
-A job that prints much: the supervisor cuts the file (`worker.output_file`), also while the job holds the interpreter.
+A job that prints much: the supervisor frees the middle (`worker.output_file`), also while the job holds the
+interpreter.
 """
 
 from __future__ import annotations
@@ -15,19 +18,28 @@ import ctypes
 import io
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jupyter_dsage import settings
-from jupyter_dsage.worker.output_file import CONTINUATIONS, Printed, keep
-from jupyter_dsage.worker.page import OUT_CUT, OUT_START, TRIMS
+from jupyter_dsage.worker.kept import Kept, Part
+from jupyter_dsage.worker.output_file import CONTINUATIONS, empty
+from jupyter_dsage.worker.page import OUT_START
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
     from jupyter_dsage.worker.page import Page
 
-_flush_c = ctypes.CDLL(None).fflush
-"""Passes on what C code has printed and its library holds back."""
+_libc = ctypes.CDLL(None)
+_c_stdout = ctypes.c_void_p.in_dll(_libc, "__stdoutp" if sys.platform == "darwin" else "stdout")
+_LINE_BUFFERED = 1
+
+
+class Printed(NamedTuple):
+    """What a job printed: its end, and the file with the whole of it (empty if the end is the whole)."""
+
+    tail: str
+    file: str
 
 
 class _Buffer(io.BufferedWriter):
@@ -57,16 +69,18 @@ class Output:
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self.printed = 0
         self._page = page
-        self._kept = kept
-        self._kept_bytes = 0
+        self._kept = Kept(kept)
+        self._emptied = 0
+        """Up to where the room of earlier jobs' output was given back."""
         self._told = 0
         self._out: io.TextIOWrapper | None = None
         self._err: io.TextIOWrapper | None = None
 
     def install(self) -> None:
-        """Lead standard output and error to the file."""
+        """Lead standard output and error to the file; what C code prints goes there line by line, as in a terminal."""
         os.dup2(self.descriptor, 1)
         os.dup2(self.descriptor, 2)
+        _libc.setvbuf(_c_stdout, None, _LINE_BUFFERED, ctypes.c_size_t(0))
         self.restore()
 
     def intact(self) -> bool:
@@ -89,44 +103,32 @@ class Output:
         """Tell whether anything was written since the last `take`, by whomever."""
         if self.printed:
             return True
-        _flush_c(None)
+        _libc.fflush(_c_stdout)
         return os.lseek(self.descriptor, 0, os.SEEK_END) != self._page.words[OUT_START]
 
     def take(self, name: str = "") -> Printed:
         """Return what was printed since the last call: its end, and the file that has the whole, called `name`."""
         self.flush()
-        words = self._page.words
-        while True:
-            trims, start, cut = words[TRIMS], words[OUT_START], words[OUT_CUT]
-            size = os.fstat(self.descriptor).st_size
-            if size < start:
-                start = 0  # a job has cut the file itself
-            data = os.pread(self.descriptor, min(size - start, settings.OUTPUT_FILE_BYTES), start)
-            tail = data[-settings.OUTPUT_TAIL_BYTES :]
-            if size - start > len(data):
-                at = max(0, size - settings.OUTPUT_TAIL_BYTES)
-                tail = os.pread(self.descriptor, settings.OUTPUT_TAIL_BYTES, at)
-            if words[TRIMS] == trims:
-                break
-        whole = cut + size - start
-        file = ""
-        if name and self._kept and whole > settings.OUTPUT_TAIL_BYTES:
-            file = self._keep(name, data, tail, cut, whole)
-        if len(tail) < whole:
+        size, start = os.lseek(self.descriptor, 0, os.SEEK_END), self._page.words[OUT_START]
+        if size < start:
+            start, self._emptied = 0, 0  # a job has cut the file itself
+        most = min(size - start, settings.OUTPUT_TAIL_BYTES)
+        tail = os.pread(self.descriptor, most, size - most)
+        file = note = ""
+        if size - start > most:
+            if name:
+                part = Part(self.path, self.descriptor, start, size, tail)
+                file, why = self._kept.keep(name, part, self._page)
+                note = "" if file else f"[... {size - start:,} bytes in all, which were not kept: {why} ...]\n"
             tail = tail.lstrip(CONTINUATIONS)
         self.printed = 0
-        if size > settings.OUTPUT_FILE_BYTES:
-            os.ftruncate(self.descriptor, 0)
-            size = 0
-        words[OUT_CUT], words[OUT_START] = 0, size
-        return Printed(tail.decode("utf-8", "replace"), file)
-
-    def _keep(self, name: str, data: bytes, tail: bytes, cut: int, whole: int) -> str:
-        if self._kept_bytes > settings.OUTPUT_KEPT_BYTES:
-            return ""
-        path, size = keep(self._kept, name, self.path, data, tail, cut=cut, whole=whole)
-        self._kept_bytes += size
-        return path
+        if size - self._emptied > settings.OUTPUT_FILE_BYTES:
+            if size > settings.OUTPUT_REACH_BYTES:
+                os.ftruncate(self.descriptor, 0)
+                size = 0
+            self._emptied = empty(self.descriptor, self._emptied, size)
+        self._page.words[OUT_START] = size
+        return Printed(note + tail.decode("utf-8", "replace"), file)
 
     def flush(self) -> None:
         """Have everything written that was printed."""
@@ -135,7 +137,7 @@ class Output:
                 stream.flush()  # type: ignore[union-attr]
             except Exception:  # noqa: BLE001, S112  (the job replaced or closed it: that is its own affair)
                 continue
-        _flush_c(None)
+        _libc.fflush(_c_stdout)
 
     def pass_on(self) -> None:
         """Have what a long job has printed so far written, so that it can be seen; from the ticker's thread."""

@@ -22,9 +22,10 @@ LEASE, FIRST, JOB, STARTED, ENDED, SEQUENCE, TIMEOUT, MEMORY = range(8)
 CANCEL_LEASE, CANCEL_FIRST, CANCEL_STOP = 8, 9, 10
 """Written by the supervisor before it interrupts the worker: jobs that are cancelled."""
 WHY_CANCEL, WHY_TIMEOUT, WHY_MEMORY = range(3)
-OUT_START, OUT_CUT, TRIMS = 12, 13, 14
-"""Where the running job's output begins in the worker's file, how many bytes of it were cut, and how often anything
-was: written by the worker when a job's output was taken, and by the supervisor when it cuts."""
+OUT_START = 12
+"""Where the running job's output begins in the worker's file; written by the worker when a job's output was taken."""
+OUT_HEAD, OUT_FREED = 13, 14
+"""The beginning of the output that was freed last, and up to where; written by the supervisor."""
 OVER_LEASE, OVER_JOB, OVER_WHY = 40, 41, 42
 """Written by the supervisor before it interrupts the worker: the job that has overstepped a limit, and which."""
 RECALLS = 16

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _SIZED = frozenset({bytes, str})
 """Scalars that may be large."""
+_LOOK = settings.LOOK_SECONDS
 _UNKNOWN = ProtocolError("The function of this lease was not sent to the worker.")
 
 
@@ -72,6 +73,10 @@ class Runner:
         self._function = ""
         self._writers: set[str] = set()
         """Functions that were seen to write beside Python: after each job of theirs the output is looked at."""
+        self._looks: dict[str, int] = {}
+        """Function -> how many jobs were looked at however short they were."""
+        self._always = False
+        """Whether the output is looked at after each job of the lease that runs; see `worker.output`."""
         self._first = 0
         self._pending = Outcomes()
         self._failed: list[int] = []
@@ -105,6 +110,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001  (the service's module may raise anything when imported)
             error.add_note(f"The service {message.service!r} could not be loaded at the worker.")
             self._functions[message.function] = error
+        self._modules.imported()
 
     def hold(self, message: m.RunJobs, data: payload.Frame | None) -> None:
         """Keep a segment that came with a lease, and forget those that the child says to."""
@@ -113,11 +119,12 @@ class Runner:
         if data is not None:
             self._segments[message.segment] = DataJobs(data) if self._calls_service(message) else Jobs(data)
 
-    def _look_at_modules(self) -> None:
-        """Tell the child of modules that were edited since they were imported here."""
-        edited = self._modules.edited()
-        if edited:
-            with self._lock:
+    def look_at_modules(self) -> None:
+        """Tell the child of modules that were edited since they were imported here, also while nothing runs."""
+        with self._lock:  # the ticker may look at the same time
+            self._modules.imported()
+            edited = self._modules.edited()
+            if edited:
                 self._send(m.Stale(edited))
 
     def _calls_service(self, message: m.RunJobs) -> bool:
@@ -131,9 +138,12 @@ class Runner:
         """
         self._lease, self._first, self._function = message.lease, message.first, message.function
         self._plain = self._calls_service(message)
+        looked = self._looks.get(message.function, 0)
+        self._always = message.function in self._writers or looked < settings.LOOK_JOBS
+        self._looks[message.function] = looked + message.stop - message.first
         self._told = time.monotonic_ns()
         self._page.begin(message.lease, message.first, int(message.timeout * 1e9), message.memory)
-        self._look_at_modules()
+        self.look_at_modules()
         self._busy.set()
         at, fit = message.first, True
         while at < message.stop and fit:
@@ -205,17 +215,18 @@ class Runner:
         if self._order is not None:
             raise self._order
         with self._lock:
-            self._pending.seconds.append((time.monotonic_ns() - self._page.words[STARTED]) / 1e9)
+            pending = self._pending
+            seconds = (time.monotonic_ns() - self._page.words[STARTED]) / 1e9
+            pending.seconds.append(seconds)
             if data is None:
-                self._pending.values.append(value)
+                pending.values.append(value)
                 if type(value) in _SIZED:
                     self._bytes += len(value)
             else:
-                self._pending.each[number - self._first] = data
-                self._pending.values.append(None)
+                pending.each[number - self._first] = data
+                pending.values.append(None)
                 self._bytes += len(data)
-            long = self._pending.seconds[-1] >= settings.LOOK_SECONDS
-            if long or self._output.printed or self._function in self._writers:
+            if self._always or seconds >= _LOOK or self._output.printed:
                 self._take_output(number)
 
     def _take_output(self, number: int) -> None:
@@ -225,11 +236,18 @@ class Runner:
             if not output.grown():
                 return
             self._writers.add(self._function)
+            self._always = True
         index = number - self._first
         name = f"{self._lease}-{number}-{os.getpid()}"
         self._pending.outputs[index], file = output.take(name)
         if file:
             self._pending.files[index] = file
+
+    def _take_rest(self) -> None:
+        """Note what jobs that were not looked at wrote beside Python, as the last one's. Under the lock."""
+        last = len(self._pending.values) - 1
+        if last >= 0 and not self._always and not self.inside and last not in self._pending.outputs:
+            self._take_output(self._first + last)
 
     def _note_failure(self, number: int, error: BaseException, jobs: Jobs | DataJobs, offset: int) -> None:
         self.inside = False
@@ -260,8 +278,7 @@ class Runner:
     def _flush(self, *, ended: bool = False) -> None:
         """Tell what is pending; with `ended`, also that the lease is over."""
         with self._lock:
-            if self._pending.values and self._function not in self._writers and not self.inside:
-                self._take_output(self._first + len(self._pending.values) - 1)
+            self._take_rest()
             outcomes, failed, count = self._pending, tuple(self._failed), len(self._pending.values)
             now = time.monotonic_ns()
             first, seconds = self._first, (now - self._told) / 1e9
@@ -283,7 +300,7 @@ class Runner:
                 os._exit(1)
             with self._lock:
                 self._output.pass_on()
-                self._look_at_modules()
+                self.look_at_modules()
                 if self._pending.values and time.monotonic_ns() - self._told > settings.FLUSH_SECONDS * 1e9:
                     self._flush()
 

@@ -32,7 +32,7 @@ def test_job_that_prints_a_gigabyte_slows_nobody_and_stays_small(session):
     while not loud.wait(0.02):
         for path in folder.glob("dsage-*/*.out*"):
             try:
-                most = max(most, path.stat().st_size)
+                most = max(most, path.stat().st_blocks * 512)
             except FileNotFoundError:
                 continue
         memory = max(memory, supervisor.memory_info().rss + psutil.Process(session.pid).memory_info().rss)
