@@ -277,6 +277,39 @@ def shout(count):
     subprocess.run(f"yes | head -c {count}; echo; echo THE END", shell=True, check=True)  # noqa: S602
 
 
+def shout_in_c(count):
+    """Write so many bytes in C calls that keep the interpreter lock, and then the end."""
+    lines = b"y" * 99 + b"\n"
+    for _ in range(count // 1_000_000):
+        ctypes.PyDLL(None).write(1, lines * 10_000, 1_000_000)
+    os.write(1, b"THE END\n")
+
+
+def write_briefly(number):
+    """Write one line past Python, and nothing else: a job of 2 us."""
+    os.write(1, b"job %d\n" % number)
+
+
+def write_seldom(number):
+    """Write past Python in a few jobs only."""
+    if number % 97 == 5:
+        os.write(1, b"job %d\n" % number)
+
+
+def print_and_die(number):
+    """Print a line; in job 5 another one, as C does it, and then die."""
+    print("job", number, file=sys.stderr, flush=True)
+    if number == 5:
+        ctypes.CDLL(None).printf(b"%s", b"last words\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def shout_and_wait(count, path):
+    """Print much, and wait for a file."""
+    os.write(1, b"y" * count + b"so far")
+    wait_for(path)
+
+
 def say_and_wait(word, path):
     """Print, wait for a file, print again."""
     print(word)

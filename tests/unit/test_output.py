@@ -279,3 +279,87 @@ def test_threads_may_print_together(run: Callable[[str], list[object]]) -> None:
     )
     assert isinstance(told[1], int)
     assert told[1] <= settings.OUTPUT_FILE_BYTES + 20_000
+
+
+def test_a_job_that_ends_while_the_file_is_trimmed_keeps_its_end_and_the_next_one_its_own(
+    run: Callable[[str], list[object]],
+) -> None:
+    assert run(
+        """
+        import time
+        pid = os.fork()
+        if pid == 0:  # the supervisor, which trims all the time
+            while not os.path.exists(sys.argv[1] + ".stop"):
+                trim(sys.argv[1], page)
+            os._exit(0)
+        deadline = time.monotonic() + 2
+        number = wrong = 0
+        while time.monotonic() < deadline:
+            line = f"{number:08} {'y' * 90}\\n".encode()
+            for _ in range(25 + number % 17):
+                os.write(1, line * 500)
+            os.write(1, b"the end of %d\\n" % number)
+            long = output.take().tail
+            print("short", number)
+            wrong += long != (line * 500 + b"the end of %d\\n" % number)[-8192:].decode().lstrip("\\n")
+            wrong += output.take().tail != f"short {number}\\n"
+            number += 1
+        open(sys.argv[1] + ".stop", "w").close()
+        os.waitpid(pid, 0)
+        os.truncate(sys.argv[1], 0)  # it is gigabytes long, holes that are read at the end of the test
+        told.extend([wrong, number > 50])
+        """
+    ) == [0, True]
+
+
+def test_a_full_folder_costs_the_file_and_is_told(run: Callable[[str], list[object]]) -> None:
+    first, second, file, kept = run(
+        """
+        settings.OUTPUT_KEPT_BYTES = 50_000
+        for name in ("one", "two"):
+            print("x" * 60_000)
+            told.append(output.take(name))
+        told[:] = [told[0][0], *told[1], len(os.listdir(sys.argv[1] + "-kept"))]
+        """
+    )
+    assert str(first) == "x" * (settings.OUTPUT_TAIL_BYTES - 1) + "\n"
+    assert str(second).startswith("[... 60,001 bytes in all, which were not kept: the folder ")
+    assert str(second).endswith("is full: it has 50,000 bytes ...]\n" + str(first))
+    assert file == ""
+    assert kept == 1
+
+
+def test_a_folder_that_cannot_be_made_costs_the_file_only(run: Callable[[str], list[object]]) -> None:
+    text, file, after = run(
+        """
+        open(sys.argv[1] + "-kept", "w").close()
+        print("x" * 60_000)
+        told.extend(output.take("name"))
+        print("after"); told.append(output.take("after").tail)
+        """
+    )
+    assert "which were not kept: File exists" in str(text)
+    assert (file, after) == ("", "after\n")
+
+
+def test_where_parts_cannot_be_freed_the_file_is_emptied_between_jobs(run: Callable[[str], list[object]]) -> None:
+    told = run(
+        """
+        import ctypes, errno
+        from jupyter_dsage.worker import output_file
+        class OldSystem:
+            @staticmethod
+            def fallocate(*_):
+                ctypes.set_errno(errno.EOPNOTSUPP)
+                return -1
+        output_file._libc = OldSystem
+        for number in range(3):
+            os.write(1, b"%d" % number * 3_000_000)
+            trim(sys.argv[1], page)
+            os.write(1, b"end of %d" % number)
+            printed = output.take(f"job-{number}")
+            told.append([printed.tail[-9:], open(printed.file).read().strip(str(number)), size()])
+        """
+    )
+    assert [one[:2] for one in told] == [[f"{n}end of {n}"[-9:], f"end of {n}"[:-1]] for n in range(3)]
+    assert max(one[2] for one in told) <= settings.OUTPUT_FILE_BYTES
