@@ -160,6 +160,7 @@ class Performer:
         if self.report is None:
             raise RuntimeError("outcomes are told only while a worker's report is handled")
         worker, report, frames = self.report
+        self._views.told(worker, order.batch, order.runs, order.failed)
         row = self._recorder.next_row()
         outcomes = m.Outcomes(
             order.batch,

@@ -116,14 +116,19 @@ class Views:
             if len(watched.errors) < settings.ERRORS_KEPT:
                 watched.errors[job] = text
         count = report.stop - report.first
-        engine = self._scheduler.pool.workers[worker].engine
-        done = watched.by_engine.setdefault(engine, [0, 0])
-        done[0] += count - len(report.failed)
-        done[1] += len(report.failed)
         if count:
             start = max(self._started.get(worker, now), now - report.seconds)
             self._lane_bit(worker, (start, now, "X" if report.failed else "F", count, batch))
         self._started[worker] = now
+
+    def told(self, worker: int, batch: int, runs: Runs, failed: tuple[int, ...]) -> None:
+        """Count the outcomes of a worker's report that are told: what was cancelled meanwhile, or came twice, is not."""
+        known = self._scheduler.pool.workers.get(worker)
+        if known is None:
+            return  # a late outcome of one that is gone
+        done = self._batches[batch].by_engine.setdefault(known.engine, [0, 0])
+        done[0] += sum(stop - first for first, stop in runs) - len(failed)
+        done[1] += len(failed)
 
     def idle(self, worker: int) -> None:
         """Note that a worker has nothing to run."""

@@ -55,6 +55,8 @@ class Shell:
             if isinstance(order, c.SendLease):
                 self.leases.append(order)
                 self.views.leased(order.worker, now)
+            elif isinstance(order, c.TellOutcomes):
+                self.views.told(event.worker, order.batch, order.runs, order.failed)
         self.views.changed()
 
     def report(self, fails, now, error="E: " + "x" * 240):
@@ -208,6 +210,16 @@ def test_an_engine_that_is_being_connected_to_away_failed_or_leaving_says_so():
     shell.handle(e.JobsAdded(1, 1, "f", 2))
     shell.handle(e.RemovalAsked("local", now=False))
     assert shell.engine("local")["state"] == "leaving"
+
+
+def test_what_was_cancelled_while_it_ran_counts_at_no_engine():
+    shell = Shell()
+    shell.handle(e.JobsAdded(1, 1, "f", 2))
+    shell.handle(e.CancelAsked(1))
+    shell.report(lambda _job: True, 0.5)  # the interrupted jobs are reported as failed
+    [engine] = shell.view()["engines"]
+    assert (engine["finished"], engine["failed"]) == (0, 0)
+    assert shell.view()["batch"]["counts"]["cancelled"] == 2
 
 
 def test_64_engines_with_long_names_and_notes_fit_and_those_in_trouble_are_shown():
