@@ -25,7 +25,7 @@ def tale(story: object) -> m.Story:
 
 def unstored(folder: str, why: str) -> m.Story:
     """Return the story of jobs whose outcome or arguments could not be stored."""
-    ending = f"a full disk: {folder} cannot take what belongs to it ({why})"
+    ending = f"the disk: {folder} cannot take what belongs to it ({why})"
     return m.Story(0, os.uname().nodename, 0, ending, 0.0, 0, folder, "storage")
 
 

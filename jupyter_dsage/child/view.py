@@ -122,7 +122,7 @@ class Views:
         self._started[worker] = now
 
     def told(self, worker: int, batch: int, runs: Runs, failed: tuple[int, ...]) -> None:
-        """Count the outcomes of a worker's report that are told: what was cancelled meanwhile, or came twice, is not."""
+        """Count those outcomes of a report that are told, not what was cancelled meanwhile or came twice."""
         known = self._scheduler.pool.workers.get(worker)
         if known is None:
             return  # a late outcome of one that is gone

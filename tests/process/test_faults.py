@@ -14,16 +14,9 @@ import pytest
 import jupyter_dsage as dsage
 from jupyter_dsage.errors import PayloadTooLargeError
 from tests.process import jobs
+from tests.process.until import until
 
 JOBS = 40
-
-
-def until(fact, seconds=20.0):
-    """Wait for a fact, with a deadline."""
-    deadline = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < deadline, "the fact did not come"
-        time.sleep(0.005)
 
 
 def run_badly(session, folder, way):

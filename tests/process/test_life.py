@@ -14,7 +14,7 @@ import pytest
 
 import jupyter_dsage as dsage
 from tests.process import jobs
-from tests.process.test_faults import until
+from tests.process.until import until
 
 
 def test_die_ends_everything_grandchildren_included(session, tmp_path):
