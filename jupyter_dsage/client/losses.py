@@ -18,7 +18,8 @@ def lost_jobs(message: m.Lost, batch: str) -> Ended:
 
 def _error(message: m.Lost, batch: str, job: int) -> BaseException:
     if message.story.cause == "storage":
-        text = f"Job {job} of batch {batch!r} is lost to {message.story.ending}. Make room there, or mend what it says, and retry."
+        where = f"Job {job} of batch {batch!r} is lost to {message.story.ending}"
+        text = f"{where}. Make room there, or mend what it says, and retry."
         return StorageFull(text)
     if message.story.cause in ("timeout", "memory"):
         kind = JobTimeout if message.story.cause == "timeout" else JobMemoryError
