@@ -85,8 +85,19 @@ class Recorder:
         self.stored: dict[int, int] = {}
         """Client -> its requests committed since `take_stored`."""
         if journal is not None:
-            self._ballast = journal.folder / "ballast"
-            write_private(self._ballast, bytes(settings.BALLAST_BYTES))
+            self._take_ballast()
+
+    def _take_ballast(self) -> None:
+        """Have some room set aside; where there is none it must go without."""
+        if self.journal is None or (self.journal.ballast.exists() and not self._short()):
+            return
+        try:
+            write_private(self.journal.ballast, bytes(settings.BALLAST_BYTES))
+        except OSError as error:
+            self._note(error)
+
+    def _short(self) -> bool:
+        return self.journal is not None and self.journal.ballast.stat().st_size < settings.BALLAST_BYTES
 
     def next_row(self) -> int:
         """Return the row that the next entry gets; 0 where there is no journal."""
@@ -202,7 +213,8 @@ class Recorder:
         return False
 
     def _note(self, error: Exception) -> None:
-        self._ballast.unlink(missing_ok=True)
+        if self.journal is not None:
+            self.journal.ballast.unlink(missing_ok=True)
         if str(error) != self.trouble:
             self.trouble = str(error)
             log.error("the journal in %s cannot be written: %s", self.journal and self.journal.folder, error)

@@ -58,6 +58,8 @@ class Journal:
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
         self._files = self.folder / "payloads"
+        self.ballast = self.folder / "ballast"
+        """Room that is set aside for when the disk is full."""
         try:
             self._files.mkdir(mode=0o700, exist_ok=True)
             self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -65,7 +67,7 @@ class Journal:
             raise JournalError(f"The journal in {folder} cannot be opened: {error}.") from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._db = self._open()
+            self._db = self._open_somehow()
             self.next_id = 1 + int(self._db.execute("SELECT coalesce(max(id), 0) FROM log").fetchone()[0])
         except (OSError, sqlite3.Error, JournalError) as error:
             os.close(self._lock)
@@ -74,6 +76,16 @@ class Journal:
             if isinstance(error, JournalError):
                 raise
             raise JournalError(f"The journal in {folder} cannot be opened: {error}.") from None
+
+    def _open_somehow(self) -> sqlite3.Connection:
+        """Open the database; on a full disk at the cost of the ballast."""
+        try:
+            return self._open()
+        except sqlite3.OperationalError:
+            if not self.ballast.exists():
+                raise
+            self.ballast.unlink()
+            return self._open()
 
     def _open(self) -> sqlite3.Connection:
         path = self.folder / "journal.db"

@@ -144,7 +144,12 @@ def took_over(setup: ChildSetup) -> str:
     record = read(Path(setup.store))
     if record is None:
         return ""
-    write(msgspec.structs.replace(record, setup=setup))
+    new = msgspec.structs.replace(record, setup=setup)
+    try:
+        write(new)
+    except OSError:
+        (Path(setup.store) / "ballast").unlink(missing_ok=True)  # the disk is full: this is what it was for
+        write(new)
     return record.setup.folder if record.setup.folder != setup.folder else ""
 
 

@@ -184,6 +184,9 @@ def test_full_disk_ends_the_jobs_concerned_and_the_session_goes_on(small_disk):
         assert arguments.results(timeout=20) == [2_500_000] * 3
         kill(session)
         assert session.map(jobs.square, [4]).results(timeout=20) == [16]
+        fill.write_bytes(bytes(small_disk_rest(small_disk)))
+        kill(session)  # the next child finds a full disk
+        assert session.map(jobs.square, range(20)).results(timeout=20) == [n * n for n in range(20)]
 
 
 def small_disk_rest(folder):
