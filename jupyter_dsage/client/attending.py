@@ -212,7 +212,9 @@ class Attending:
         """See `link.Receiver`."""
         if self._parting:
             self._started.detach()
-        self._over = reason = self._ending
+        reason = self._ending
+        with self._lock:  # a batch is opened whole before this, and ends with the others, or not at all
+            self._over = reason
         self._pool.ended()
         for batch in list(self._by_number.values()):
             batch.session_ended(reason)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_dsage import settings
 from jupyter_dsage.core.chunks import appetite, segment_size
+from jupyter_dsage.errors import SessionLost
 from jupyter_dsage.wire import data_calls, payload
 from jupyter_dsage.wire.codec import too_large
 
@@ -164,7 +165,10 @@ class Feeder:
                 if self._full(source):
                     self._changed.wait()
                     continue
-            self._feed_one(source)
+            try:
+                self._feed_one(source)
+            except SessionLost:  # the session has just ended, and tells every job so
+                self.stop()
 
     def _feed_one(self, source: Source) -> None:
         self._sink.wait_for_room()

@@ -91,7 +91,7 @@ def test_notebook_closed_and_reopened_and_a_second_notebook():
         assert two.value("hist.session.batches['later'].results(timeout=30)") == [1, 2]
         again.run("%dsage die")
         with pytest.raises(AssertionError, match="die: the session ends"):
-            two.run("session = hist.session.map(abs, [1])")
+            two.run("hist.session.map(abs, [1]).results(timeout=30)")  # whether it was told before or after
 
 
 def test_machine_rebooted_and_nothing_alive():
