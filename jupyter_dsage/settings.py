@@ -161,6 +161,20 @@ MAX_FRAME_BYTES = 8_000_000_000
 MAX_JOBS = 2**53
 """Job numbers stay below this: they are exact in JavaScript as well."""
 
+# --- shared memory (wire/segments.py) ------------------------------------------------------------------------
+SHARED_BYTES = 65_536
+"""Buffers above this leave the pickle and lie in a segment: below it a copy costs less than a descriptor and a mapping."""
+SHARED_FRAME_BYTES = 262_144
+"""A frame above this that came otherwise (from the journal, from another host) is put into a segment to be passed on."""
+SHARED_OPEN = 256
+"""Segments that a process reads at once, each with a descriptor: 1,024 is a usual limit, and most of it is the user's."""
+SHARED_SPARE = 64
+"""Segments that a process keeps to write into them again."""
+SHARED_SPARE_BYTES = 268_435_456
+"""... and the memory that they take at most: two arrays of 100 MB fit."""
+SHARED_TRIED = 4
+"""How many of them are tried before a new one is made: each costs 1 us."""
+
 # --- worker servers (net/talk.py, child/engines/dsage.py, worker/server.py) --------------------------------
 LAST_WORD_MS = 1000
 """How long a child that leaves waits at most until the server has its word of it."""

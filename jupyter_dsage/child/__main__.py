@@ -16,7 +16,7 @@ from jupyter_dsage.child import engines
 from jupyter_dsage.child.loop import Child
 from jupyter_dsage.errors import JournalBusyError, JournalError
 from jupyter_dsage.net.sweep import adopt
-from jupyter_dsage.net.zmq_transport import ZmqNetwork
+from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.wire.setup import ChildSetup
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     setup = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildSetup)
     adopt()
     try:
-        child = Child(setup, ZmqNetwork(), sys.stdin, engines.make)
+        child = Child(setup, UnixNetwork(), sys.stdin, engines.make)
     except JournalError as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400  (a sentence says it)
         sys.exit(settings.EXIT_IN_USE if isinstance(error, JournalBusyError) else 1)

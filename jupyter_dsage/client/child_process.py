@@ -18,7 +18,7 @@ import psutil
 from jupyter_dsage import settings
 from jupyter_dsage.client.outbox import Patience
 from jupyter_dsage.errors import StartError
-from jupyter_dsage.net.zmq_transport import ZmqNetwork
+from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.store.sessions import Connection, lives
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ class _Reached:
         return f"ipc://{self.folder}/client.sock"
 
     @staticmethod
-    def network() -> ZmqNetwork:
+    def network() -> UnixNetwork:
         """See `Started`."""
-        return ZmqNetwork()
+        return UnixNetwork()
 
 
 @dataclass

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from jupyter_dsage import settings
 from jupyter_dsage.client.outbox import Deferred, Encoded, Outbox
-from jupyter_dsage.errors import ProtocolError
-from jupyter_dsage.wire import codec
+from jupyter_dsage.errors import PeerGoneError, ProtocolError
+from jupyter_dsage.wire import codec, segments
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class ChildLink:
                 self._poller.close()
             self._network.close()
             self._outbox.close()
+            segments.drop_spare()
             self._receiver.ended()
             self._ended.set()
 
@@ -136,6 +137,8 @@ class ChildLink:
         try:
             link.send(codec.encode(self._receiver.hello()))
             self._serve(child, link)
+        except PeerGoneError:
+            log.debug("The connection to the child has ended.")  # with the child, whose end is looked into next
         finally:
             self._poller.unwatch(link)
             self._poller.unwatch(child.life)

@@ -1,25 +1,33 @@
-"""One connected socket between a process and the one that started it, as a link of whole messages.
+"""One connected socket between two processes of this host, as a link of whole messages.
 
-Used between child and supervisor: no zmq there, since a supervisor forks. End-of-file is the news that the
-other process is gone. A message on the wire: count of frames (u32), the length of each (u64), the frames.
+Used between child and supervisor as a socket pair, and by `net.unix_transport`. End-of-file is the news that the other
+process is gone. A message on the wire: count of frames (u32), the size of each (u64), the frames. A frame that is a
+memory segment (`wire.segments`) travels as a descriptor beside the message's first byte, its size marked by `_SHARED`.
 """
 
 from __future__ import annotations
 
+import collections
+import os
+import socket
 import struct
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
+from jupyter_dsage.wire import segments
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
 
     from jupyter_dsage.net.transport import Frame
+    from jupyter_dsage.wire.segments import Segment
 
 _COUNT = struct.Struct("<I")
 _CHUNK = 262_144
+_SHARED = 1 << 63
+_DESCRIPTORS = socket.CMSG_SPACE(settings.MAX_FRAMES * 4)
+_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class StreamLink:
@@ -29,58 +37,95 @@ class StreamLink:
         sock.setblocking(False)  # noqa: FBT003  (the standard library's signature)
         self._socket = sock
         self._in = bytearray()
-        self._out = bytearray()
-        self._gone = False
+        self._arrived: collections.deque[int] = collections.deque()
+        """Descriptors whose message has not been taken yet."""
+        self._out: collections.deque[tuple[memoryview, Sequence[Segment]]] = collections.deque()
+        """What the socket has not taken, each with the segments that go beside its first byte."""
+        self.gone = False
 
     @property
     def wants_write(self) -> bool:
         """Whether something waits for the socket to take it: watch for writability, then call `flush`."""
-        return bool(self._out) and not self._gone
+        return bool(self._out) and not self.gone
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
         return self._socket.fileno()
 
+    def connected(self) -> bool:
+        """Tell whether there is another end yet: of a pair there always is."""
+        return True
+
+    # --- out -----------------------------------------------------------------------------------------------
+
     def send(self, frames: Sequence[Frame]) -> None:
         """See `transport.Link`."""
-        if self._gone:
+        if self.gone:
             raise PeerGoneError("The process at the other end is gone.")
-        sizes = [memoryview(frame).nbytes for frame in frames]
-        self._out += _COUNT.pack(len(frames)) + struct.pack(f"<{len(frames)}Q", *sizes)
+        sizes, parts, shared = [], [], []
         for frame in frames:
-            self._out += frame
+            size = frame.nbytes if isinstance(frame, memoryview) else len(frame)
+            segment = segments.of(frame)
+            if segment is None and size > settings.SHARED_FRAME_BYTES:
+                segment = segments.of(segments.put([frame]))
+            if segment is None:
+                parts.append(frame)
+                sizes.append(size)
+            else:
+                shared.append(segment)
+                sizes.append(size | _SHARED)
+        head = _COUNT.pack(len(frames)) + struct.pack(f"<{len(frames)}Q", *sizes)
+        self._out.append((memoryview(b"".join([head, *parts])), shared))
         self.flush()
 
     def flush(self) -> None:
         """Hand over to the socket what it takes now."""
         try:
             while self._out:
-                sent = self._socket.send(self._out)
-                del self._out[:sent]
+                data, shared = self._out[0]
+                if shared:
+                    sent = socket.send_fds(self._socket, [data], [segment.descriptor for segment in shared])
+                else:
+                    sent = self._socket.send(data)
+                if sent == len(data):
+                    self._out.popleft()
+                else:
+                    self._out[0] = (data[sent:], ())
         except BlockingIOError:
             return
         except OSError:
-            self._gone = True  # what it sent before can still be read
+            self.gone = True  # what it sent before can still be read
+
+    # --- in ------------------------------------------------------------------------------------------------
 
     def receive(self) -> list[Frame] | None:
         """See `transport.Link`."""
-        message = self._whole()
-        while message is None:
-            try:
-                data = self._socket.recv(_CHUNK)
-            except BlockingIOError:
+        while (message := self.take()) is None:
+            if not self.fill():
                 return None
-            except OSError as error:
-                self._gone = True
-                raise PeerGoneError("The process at the other end is gone.") from error
-            if not data:
-                self._gone = True
-                raise PeerGoneError("The process at the other end is gone.")
-            self._in += data
-            message = self._whole()
         return message
 
-    def _whole(self) -> list[Frame] | None:
+    def fill(self) -> bool:
+        """Read once what has arrived; return whether anything had. Raises PeerGoneError at the end."""
+        try:
+            data, beside, flags, _ = self._socket.recvmsg(_CHUNK, _DESCRIPTORS, _FLAGS)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.gone = True
+            raise PeerGoneError("The process at the other end is gone.") from error
+        for level, kind, content in beside:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                self._arrived.extend(struct.unpack(f"{len(content) // 4}i", content[: len(content) // 4 * 4]))
+        if flags & socket.MSG_CTRUNC or len(self._arrived) > _MOST_ARRIVED:
+            raise ProtocolError("Descriptors came that belong to no message.")
+        if not data:
+            self.gone = True
+            raise PeerGoneError("The process at the other end is gone.")
+        self._in += data
+        return True
+
+    def take(self) -> list[Frame] | None:
         """Take one whole message out of what has arrived, or return None."""
         if len(self._in) < _COUNT.size:
             return None
@@ -91,19 +136,34 @@ class StreamLink:
         if len(self._in) < at:
             return None
         sizes = struct.unpack_from(f"<{count}Q", self._in, _COUNT.size)
-        if max(sizes, default=0) > settings.MAX_FRAME_BYTES:
+        if max((size & ~_SHARED for size in sizes), default=0) > settings.MAX_FRAME_BYTES:
             raise ProtocolError("A message with a frame that is too large.")
-        if len(self._in) < at + sum(sizes):
+        if len(self._in) < at + sum(size for size in sizes if not size & _SHARED):
             return None
         frames: list[Frame] = []
         with memoryview(self._in) as arrived:
             for size in sizes:
-                frames.append(bytes(arrived[at : at + size]))
-                at += size
+                if size & _SHARED:
+                    frames.append(self._take_in(size & ~_SHARED))
+                else:
+                    frames.append(bytes(arrived[at : at + size]))
+                    at += size
         del self._in[:at]
         return frames
 
+    def _take_in(self, size: int) -> memoryview:
+        if not self._arrived:
+            raise ProtocolError("A message came without its descriptor.")
+        return segments.take_in(self._arrived.popleft(), size)
+
     def close(self) -> None:
         """See `transport.Link`."""
-        self._gone = True
+        self.gone = True
+        self._out.clear()
         self._socket.close()
+        while self._arrived:
+            os.close(self._arrived.popleft())
+
+
+_MOST_ARRIVED = 1024
+"""Descriptors that may have arrived before their messages are taken: a read brings those of a few messages."""

@@ -1,7 +1,8 @@
 """The transport interface: frames in, frames out, and waiting for either. Its implementations pass one test set.
 
-`zmq_transport` carries everything between processes that do not share a parent; `stream` is one socket between
-a process and the one that started it; `testing.fake_net` is memory. None of the calls but `Poller.wait` blocks.
+`unix_transport` carries what goes between processes of one host, `zmq_transport` what goes to others; `stream` is one
+socket between a process and the one that started it; `testing.fake_net` is memory. None of the calls but `Poller.wait`
+blocks; what a link could not send at once leaves while a poller that watches it waits.
 A link or listener belongs to the thread that uses it; `Poller.wake` alone may be called from any thread.
 """
 

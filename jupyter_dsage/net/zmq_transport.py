@@ -1,4 +1,4 @@
-"""The zmq transport: ROUTER listeners, DEALER links; ``ipc://`` between processes of one host.
+"""The zmq transport: ROUTER listeners, DEALER links; what `net.secure` and TCP to other hosts build on.
 
 One context for each `ZmqNetwork`, made on first use, so that importing or forking makes none. Frames are
 copied on the way (``copy=True``): pyzmq's zero-copy sends would start a thread that outlives the session.
@@ -6,21 +6,18 @@ copied on the way (``copy=True``): pyzmq's zero-copy sends would start a thread 
 
 from __future__ import annotations
 
-import math
-import os
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zmq
 
 from jupyter_dsage.errors import PeerGoneError
-from jupyter_dsage.net.stream import StreamLink
+from jupyter_dsage.net.poller import Poller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jupyter_dsage.net.transport import Frame, Peer, Source
+    from jupyter_dsage.net.transport import Frame, Peer
 
 
 def _prepare(socket: zmq.Socket[bytes]) -> None:
@@ -90,73 +87,6 @@ class ZmqListener:
             Path(self.address.removeprefix("ipc://")).unlink(missing_ok=True)
 
 
-class ZmqPoller:
-    """zmq's poll over its sockets and over descriptors, with a pipe to be woken by."""
-
-    def __init__(self) -> None:
-        self._poll = zmq.Poller()
-        self._sources: dict[object, Source] = {}
-        self._wake_out, self._wake_in = os.pipe()
-        os.set_blocking(self._wake_out, False)
-        os.set_blocking(self._wake_in, False)
-        self._poll.register(self._wake_out, zmq.POLLIN)
-        self._open = threading.Lock()
-        """Held to write to the pipe, so that `wake` never hits a descriptor that has become somebody else's."""
-
-    def watch(self, source: Source) -> None:
-        """See `transport.Poller`."""
-        key = _key(source)
-        self._sources[key] = source
-        self._poll.register(key, zmq.POLLIN)
-
-    def unwatch(self, source: Source) -> None:
-        """See `transport.Poller`."""
-        key = _key(source)
-        if self._sources.pop(key, None) is not None:
-            self._poll.unregister(key)
-
-    def wait(self, seconds: float | None) -> list[Source]:
-        """See `transport.Poller`."""
-        for key, source in self._sources.items():
-            if isinstance(source, StreamLink):
-                self._poll.modify(key, zmq.POLLIN | (zmq.POLLOUT if source.wants_write else 0))
-        ready: list[Source] = []
-        for key, flags in self._poll.poll(None if seconds is None else math.ceil(max(seconds, 0) * 1000)):
-            if key == self._wake_out:
-                os.read(self._wake_out, 65536)
-                continue
-            source = self._sources[key]
-            if flags & zmq.POLLOUT and isinstance(source, StreamLink):
-                source.flush()
-            if flags & ~zmq.POLLOUT:
-                ready.append(source)
-        return ready
-
-    def wake(self) -> None:
-        """See `transport.Poller`."""
-        with self._open:
-            if self._wake_in < 0:
-                return  # closed; the other thread has not heard yet
-            try:
-                os.write(self._wake_in, b".")
-            except BlockingIOError:
-                return  # the pipe is full of wake-ups already
-
-    def close(self) -> None:
-        """See `transport.Poller`."""
-        with self._open:
-            if self._wake_out >= 0:
-                os.close(self._wake_out)
-                os.close(self._wake_in)
-                self._wake_out = self._wake_in = -1
-
-
-def _key(source: Source) -> object:
-    if isinstance(source, (ZmqLink, ZmqListener)):
-        return source.socket
-    return source.fileno()  # type: ignore[union-attr]
-
-
 class ZmqNetwork:
     """One zmq context and what belongs to it."""
 
@@ -178,9 +108,9 @@ class ZmqNetwork:
         """See `transport.Network`."""
         return ZmqLink(self.context, address)
 
-    def poller(self) -> ZmqPoller:
+    def poller(self) -> Poller:
         """See `transport.Network`."""
-        return ZmqPoller()
+        return Poller()
 
     def close(self) -> None:
         """See `transport.Network`."""

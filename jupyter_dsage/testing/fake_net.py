@@ -1,6 +1,6 @@
 """A network in memory: everything `net.transport` promises, between threads of one process, without sockets.
 
-For tests of what stands above `net/`: give a `FakeNet` where a `ZmqNetwork` would go. It passes the same tests
+For tests of what stands above `net/`: give a `FakeNet` where a `UnixNetwork` would go. It passes the same tests
 (tests/unit/test_transports.py). Like zmq's its links are never told that the listener is gone: what they send is
 kept until somebody listens at the address again; and a peer that is gone is known at once.
 """
@@ -16,7 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import PeerGoneError
-from jupyter_dsage.net.zmq_transport import ZmqPoller
+from jupyter_dsage.net.poller import Poller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,7 +128,7 @@ class FakePoller:
     def __init__(self, net: FakeNet) -> None:
         self._net = net
         self._ends: dict[_End, None] = {}
-        self._files = ZmqPoller()
+        self._files = Poller()
         self._woken = False
 
     def watch(self, source: Source) -> None:

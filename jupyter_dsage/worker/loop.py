@@ -10,7 +10,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
-from jupyter_dsage.net.zmq_transport import ZmqNetwork
+from jupyter_dsage.errors import PeerGoneError
+from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.worker.offered import Services
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from jupyter_dsage.net.transport import Frame
+    from jupyter_dsage.net.unix_transport import UnixLink
     from jupyter_dsage.worker.page import Page
 
 _PR_SET_PDEATHSIG = 1
@@ -33,12 +35,16 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
     kept = os.path.join(setup.keep or setup.folder, "output")  # noqa: PTH118
     output = Output(output_path(setup.folder, worker), page, kept)
     _settle_in(setup, output)
-    network = ZmqNetwork()
+    network = UnixNetwork()
     link, poller = network.connect(setup.address), network.poller()
     poller.watch(link)
 
     def send(message: m.Message, *data: Frame) -> None:
-        link.send(codec.encode(message, *data))
+        try:
+            link.send(codec.encode(message, *data))
+            link.drain()  # the child reads at any time, and nobody here would see to the rest while a job runs
+        except PeerGoneError:
+            os._exit(1)  # the child is gone, and the supervisor with it
 
     runner = Runner(page, output, send, supervisor, Services(setup.services, plain=setup.plain))
 
@@ -52,11 +58,18 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
         poller.wait(_ORPHAN_CHECK_SECONDS)
         if os.getppid() != supervisor:
             os._exit(1)
-        while (frames := link.receive()) is not None:
+        while (frames := _next(link)) is not None:
             if not _obey(runner, *codec.to_worker(frames)):
-                network.close()  # which hands over what was told
                 os._exit(0)
         runner.look_at_modules()
+
+
+def _next(link: UnixLink) -> list[Frame] | None:
+    """Return the next message that is here, or None; leave if there is nobody any more to send one."""
+    try:
+        return link.receive()
+    except PeerGoneError:
+        os._exit(1)
 
 
 def output_path(folder: str, worker: int) -> str:

@@ -27,6 +27,7 @@ from jupyter_dsage.net.runtime import runtime_folder
 from jupyter_dsage.net.secure import DOMAIN, Asked, SecureListener
 from jupyter_dsage.net.sweep import adopt
 from jupyter_dsage.net.throttle import Throttle
+from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.net.zmq_transport import ZmqNetwork
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
@@ -89,7 +90,7 @@ class Server:
         services = Services(options.services)
         plain = options.services_only
         setup = m.SupervisorSetup("", runtime_folder(), os.getcwd(), tuple(sys.path), options.services, plain)  # noqa: PTH109
-        self._reception = Reception(options, setup, services, self._network, self._poller, self._door, self._bulk, log)
+        self._reception = Reception(options, setup, services, UnixNetwork(), self._poller, self._door, self._bulk, log)
         self._peers: dict[Peer, Room] = {}
         self._banned: dict[Peer, None] = {}
         """Connections that sent nonsense, oldest first: what they send is not read any more."""

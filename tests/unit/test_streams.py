@@ -41,13 +41,13 @@ def raw() -> Iterator[tuple[socket.socket, StreamLink]]:
 
 def test_a_stream_keeps_what_a_busy_peer_does_not_take(streams: tuple[StreamLink, StreamLink]) -> None:
     one, two = streams
-    sent = [[bytes([number]) * MB] for number in range(50)]
+    sent = [[bytes([number]) * 200_000] for number in range(250)]
     for frames in sent:
         one.send(frames)
     assert one.wants_write
     got: list[Any] = []
     deadline = time.monotonic() + DEADLINE
-    while len(got) < 50 and time.monotonic() < deadline:
+    while len(got) < 250 and time.monotonic() < deadline:
         one.flush()
         while (frames := two.receive()) is not None:
             got.append(frames)

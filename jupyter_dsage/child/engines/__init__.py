@@ -15,11 +15,8 @@ def make(setup: EngineSetup, supervisor: m.SupervisorSetup, network: Network, po
     """Return the engine that a setup describes; `supervisor`: what workers on this host run in."""
     if setup.host:
         from jupyter_dsage.child.engines.dsage import DsageEngine
-        from jupyter_dsage.net.zmq_transport import ZmqNetwork
 
-        if not isinstance(network, ZmqNetwork):
-            raise TypeError("worker servers are reached by zmq only")
-        return DsageEngine(setup, network, poller)
+        return DsageEngine(setup, poller)
     from jupyter_dsage.child.engines.local import LocalEngine
 
     return LocalEngine(setup, supervisor, network, poller)

@@ -23,6 +23,7 @@ from jupyter_dsage.core.pool import Abilities
 from jupyter_dsage.net.dialer import Dialer
 from jupyter_dsage.net.keys import Keys, parse_key
 from jupyter_dsage.net.tls import make_identity
+from jupyter_dsage.net.zmq_transport import ZmqNetwork
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from jupyter_dsage.core import commands as c
     from jupyter_dsage.core.events import Event
     from jupyter_dsage.net.transport import Poller, Source
-    from jupyter_dsage.net.zmq_transport import ZmqNetwork
     from jupyter_dsage.wire.setup import EngineSetup
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 class DsageEngine:
     """See `engine.Engine`."""
 
-    def __init__(self, setup: EngineSetup, network: ZmqNetwork, poller: Poller) -> None:
+    def __init__(self, setup: EngineSetup, poller: Poller) -> None:
         self.name = setup.name
         self.host = setup.host
         self.note = setup.note
@@ -53,7 +53,8 @@ class DsageEngine:
         self._token = secrets.token_hex(16)
         self._certificate = make_identity()
         address = (setup.host, setup.port, parse_key(setup.key))
-        self._dialer = Dialer(address, self._keys.client(), self._certificate, self._hello, network, poller)
+        self._network = ZmqNetwork()
+        self._dialer = Dialer(address, self._keys.client(), self._certificate, self._hello, self._network, poller)
         self._open = False
         """Whether the scheduler takes it for open: its workers are known there."""
         self._away = False
@@ -268,4 +269,5 @@ class DsageEngine:
         self._dialer.close(remote.Part())
 
     def wait_gone(self, seconds: float) -> None:
-        """See `engine.Engine`. Nothing of it is on this host."""
+        """See `engine.Engine`. Nothing of it is on this host but the way there."""
+        self._network.close()
