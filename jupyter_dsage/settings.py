@@ -119,6 +119,8 @@ UNSENT_PAYLOAD_BYTES = 65_536
 """A payload above this is not sent to clients, which read it in the journal when somebody looks: one copy less."""
 CHECKPOINT_BYTES = 16_000_000
 """The write-ahead log is moved into the database when it has grown by this, in a thread: it waits for the disk."""
+CHECKPOINT_FILES_BYTES = 268_435_456
+"""... or when files have been written of so much: what is forgotten before that may never come to the disk at all."""
 BALLAST_BYTES = 1_000_000
 """Let go when the disk is full, so that thousands of short rows can still say which outcomes were not stored."""
 JOURNAL_BEHIND_BYTES = 2_000_000_000
@@ -168,6 +170,8 @@ SHARED_FRAME_BYTES = 262_144
 """A frame above this that came otherwise (from the journal, from another host) is put into a segment to be passed on."""
 SHARED_OPEN = 256
 """Segments that a process reads at once, each with a descriptor: 1,024 is a usual limit, and most of it is the user's."""
+SHARED_STEP_BYTES = 1_048_576
+"""Written at a time: see `segments.write`."""
 SHARED_SPARE = 64
 """Segments that a process keeps to write into them again."""
 SHARED_SPARE_BYTES = 268_435_456

@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from jupyter_dsage import settings
 from jupyter_dsage.store.journal import write_private
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FULL = (sqlite3.Error, OSError)
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -80,8 +81,12 @@ class Recorder:
         self._files: list[int] = []
         """Rows with files written since the last checkpoint."""
         self._written = 0
-        self._orders: queue.SimpleQueue[Entry | _Checkpoint | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        """Bytes that the log has grown by since then."""
+        self._filed = 0
+        """... and those of the files."""
+        self._writer = _Thread("dsage-journal", self._write_file)
+        self._tidier = _Thread("dsage-checkpoint", self._checkpoint)
+        """Waits for the disk, where the other thread does not."""
         self.stored: dict[int, int] = {}
         """Client -> its requests committed since `take_stored`."""
         if journal is not None:
@@ -113,7 +118,7 @@ class Recorder:
         self.journal.next_id += 1
         if entry.size > settings.LARGE_PAYLOAD_BYTES:
             entry.ready = False
-            self._order(entry)
+            self._writer.order(entry)
         self._line.append(entry)
 
     def note(self, key: str, value: str) -> None:
@@ -171,10 +176,11 @@ class Recorder:
         for _ in sure:
             self._sure.popleft()  # the thread may have added to it
         self._files += [entry.row for entry in entries if entry.crc is not None]
-        self._written += sum(entry.size for entry in entries) + 4096 * len(entries)
-        if self._written > settings.CHECKPOINT_BYTES:
-            self._order(_Checkpoint(self._files, self._forgotten))
-            self._written, self._files, self._forgotten = 0, [], []
+        self._written += sum(4096 + (entry.size if entry.crc is None else 0) for entry in entries)
+        self._filed += sum(entry.size for entry in entries if entry.crc is not None)
+        if self._written > settings.CHECKPOINT_BYTES or self._filed > settings.CHECKPOINT_FILES_BYTES:
+            self._tidier.order(_Checkpoint(self._files, self._forgotten))
+            self._written, self._filed, self._files, self._forgotten = 0, 0, [], []
 
     def _store_one(self, entry: Entry) -> None:
         owing = self._pay()
@@ -231,37 +237,59 @@ class Recorder:
         stored, self.stored = self.stored, {}
         return stored
 
-    # --- the thread that writes large payloads -------------------------------------------------------------
+    # --- the threads ---------------------------------------------------------------------------------------
 
-    def _order(self, order: Entry | _Checkpoint) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="dsage-journal", daemon=True)
-            self._thread.start()
-        self._orders.put(order)
+    def _write_file(self, entry: Entry) -> None:
+        if self.journal is None:
+            return
+        try:
+            entry.crc = self.journal.write_file(entry.row, entry.payload or b"")
+        except OSError as error:
+            self.journal.path(entry.row).unlink(missing_ok=True)
+            entry.error = str(error)
+        entry.ready = True
+        self.wake()
 
-    def _work(self) -> None:
-        journal = self.journal
-        while journal is not None and (order := self._orders.get()) is not None:
-            if isinstance(order, Entry):
-                try:
-                    order.crc = journal.write_file(order.row, order.payload or b"")
-                except OSError as error:
-                    journal.path(order.row).unlink(missing_ok=True)
-                    order.error = str(error)
-                order.ready = True
-                self.wake()
-                continue
-            try:
-                journal.checkpoint(order.files)
-                self._sure.extend(order.forget)
-            except _FULL as error:
-                log.warning("the journal in %s could not be tidied: %s", journal.folder, error)
+    def _checkpoint(self, order: _Checkpoint) -> None:
+        if self.journal is None:
+            return
+        try:
+            self.journal.checkpoint(order.files)
+            self._sure.extend(order.forget)
+        except _FULL as error:
+            log.warning("the journal in %s could not be tidied: %s", self.journal.folder, error)
 
     def close(self) -> None:
         """Write what is left, and close the journal."""
+        self._writer.close()
+        self.flush()
+        self._tidier.close()
+        if self.journal is not None:
+            self.journal.close()
+
+
+class _Thread(Generic[T]):
+    """Does one kind of thing, one after another, in a thread that is started when there is something to do."""
+
+    def __init__(self, name: str, do: Callable[[T], None]) -> None:
+        self._name = name
+        self._do = do
+        self._orders: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def order(self, what: T) -> None:
+        """Have something done."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+        self._orders.put(what)
+
+    def _run(self) -> None:
+        while (what := self._orders.get()) is not None:
+            self._do(what)
+
+    def close(self) -> None:
+        """Wait until all is done."""
         if self._thread is not None:
             self._orders.put(None)
             self._thread.join()
-        self.flush()
-        if self.journal is not None:
-            self.journal.close()

@@ -118,9 +118,18 @@ class Chunk:
         if raised is None and index not in outcomes.each:
             return outcomes.values[index], None
         if index not in self._endings:
-            read = plain_data.loads if self._plain else payload.loads
-            self._endings[index] = (None, exception(raised)) if raised else _read(read, outcomes.each[index], job)
+            self._endings[index] = (None, exception(raised)) if raised else self._value(outcomes, index, job)
+            if outcomes.each and len(self._endings) == len(outcomes.each) + len(outcomes.raised):
+                outcomes.drop_buffers()  # each value has its own from now on
         return self._endings[index]
+
+    def _value(self, outcomes: payload.Outcomes, index: int, job: int) -> Ending:
+        try:
+            return (plain_data.loads(outcomes.each[index]) if self._plain else outcomes.read(index)), None  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001  (a user's class may raise anything when it is read)
+            shown = _shown(error)
+            text = f"The value of job {job} cannot be read here: {shown}"
+            return None, RemoteError(text, type(error).__name__, shown)
 
     def output(self, job: int) -> str:
         """See `Holder`."""
@@ -129,15 +138,6 @@ class Chunk:
     def output_file(self, job: int) -> str | None:
         """Return the file with the whole of what a job printed, if that is more."""
         return self._loaded().files.get(job - self._first)
-
-
-def _read(read: Callable[[bytes], Any], data: bytes, job: int) -> Ending:
-    try:
-        return read(data), None
-    except Exception as error:  # noqa: BLE001  (a user's class may raise anything when it is read)
-        shown = _shown(error)
-        text = f"The value of job {job} cannot be read here: {shown}"
-        return None, RemoteError(text, type(error).__name__, shown)
 
 
 def _shown(error: Exception) -> str:

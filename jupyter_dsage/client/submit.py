@@ -25,14 +25,14 @@ class _Gathered:
     """Calls that go out together when the I/O thread comes to them. `items`: (function, arguments)."""
 
     def __init__(self, lock: threading.Lock, batch: Batch) -> None:
-        self.items: list[tuple[str, payload.Call | bytes]] = []
+        self.items: list[tuple[str, payload.Call | payload.Frame]] = []
         self.size = 0
         self.sealed = False
         self._lock = lock
         self._batch = batch
         self._born = time.monotonic()
 
-    def add(self, function: str, call: payload.Call | bytes) -> int:
+    def add(self, function: str, call: payload.Call | payload.Frame) -> int:
         """Add a call, under the lock; return its size."""
         self.items.append((function, call))
         size = _size(call)
@@ -54,23 +54,26 @@ class _Gathered:
                 yield m.AddJobs(self._batch.number, function, len(part)), (self._batch.packing.dump_packed(part),)
 
 
-def _parts(calls: list[payload.Call | bytes]) -> Iterator[list[payload.Call | bytes]]:
+def _parts(calls: list[payload.Call | payload.Frame]) -> Iterator[list[payload.Call | payload.Frame]]:
     """Cut calls into segments by number and by bytes."""
-    part: list[payload.Call | bytes] = []
+    part: list[payload.Call | payload.Frame] = []
     size = 0
     for call in calls:
+        if part and isinstance(call, memoryview):  # it travels by itself
+            yield part
+            part, size = [], 0
         part.append(call)
         size += _size(call)
-        if len(part) >= settings.SEGMENT_JOBS or size >= settings.SEGMENT_BYTES:
+        if isinstance(call, memoryview) or len(part) >= settings.SEGMENT_JOBS or size >= settings.SEGMENT_BYTES:
             yield part
             part, size = [], 0
     if part:
         yield part
 
 
-def _size(call: payload.Call | bytes) -> int:
+def _size(call: payload.Call | payload.Frame) -> int:
     """Return about how many bytes a call takes: exactly if it is pickled, else those of its texts."""
-    if isinstance(call, bytes):
+    if isinstance(call, (bytes, memoryview)):
         return len(call)
     return sum(len(value) for value in call[0] if isinstance(value, (str, bytes)))
 

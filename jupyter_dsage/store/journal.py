@@ -25,6 +25,7 @@ import psutil
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import JournalBusyError, JournalError
+from jupyter_dsage.wire import segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -190,7 +191,7 @@ class Journal:
             return False
         return len(data) == size and zlib.crc32(data) == crc
 
-    def payload(self, row: int) -> bytes:
+    def payload(self, row: int) -> Frame:
         """Return a row's payload; raises JournalError if it is gone."""
         return _payload(self._db, self._files, row)
 
@@ -209,15 +210,16 @@ class JournalReader:
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
+        self._mapping = not on_network(folder)  # what is mapped must not go away
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
 
-    def payload(self, row: int) -> bytes:
-        """Return a row's payload; raises JournalError."""
+    def payload(self, row: int) -> Frame:
+        """Return a row's payload; raises JournalError. A large one is mapped, and read from the disk as it is needed."""
         with self._lock:
-            return _payload(self._opened(), self._folder / "payloads", row)
+            return _payload(self._opened(), self._folder / "payloads", row, mapping=self._mapping)
 
-    def named(self, name: str) -> bytes | None:
+    def named(self, name: str) -> Frame | None:
         """Return the payload of the row with a name (a function's id), or None."""
         with self._lock:
             found = self._opened().execute("SELECT id FROM log WHERE name = ?", (name,)).fetchone()
@@ -242,8 +244,10 @@ class JournalReader:
 def write_private(path: Path, data: Frame) -> None:
     """Write a file that nobody else may read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123  (a descriptor)
-        file.write(data)
+    try:
+        segments.write(descriptor, [memoryview(data)])
+    finally:
+        os.close(descriptor)
 
 
 def _connected(path: Path) -> sqlite3.Connection:
@@ -251,11 +255,11 @@ def _connected(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
 
 
-def _payload(db: sqlite3.Connection, files: Path, row: int) -> bytes:
+def _payload(db: sqlite3.Connection, files: Path, row: int, *, mapping: bool = False) -> Frame:
     found = db.execute("SELECT payload, crc FROM log WHERE id = ?", (row,)).fetchone()
     if found is not None and found[1] is not None:
         try:
-            return (files / str(row)).read_bytes()
+            return segments.mapped(files / str(row)) if mapping else (files / str(row)).read_bytes()
         except OSError as error:
             raise JournalError(f"A payload of the journal in {files.parent} cannot be read: {error}.") from None
     if found is None or found[0] is None:

@@ -3,7 +3,7 @@
 Function and captured names: one pickle per batch. Arguments and outcomes: one payload per chunk. What is made
 of scalars is pickled together; anything else is pickled by itself *inside* the chunk, so that jobs that share
 a chunk share nothing else: a list that one job changes is not changed for its neighbour, and a value that
-cannot be read again spoils no other. `pickle` is used wherever it can name things by reference; `cloudpickle`
+cannot be read again spoils no other. Large buffers lie beside the pickle (`wire.buffers`). `pickle` is used wherever it can name things by reference; `cloudpickle`
 only for what lives in ``__main__`` or has no importable name.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 from array import array
 from collections import ChainMap
 from functools import cache, partial
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
 from jupyter_dsage.wire import sources
+from jupyter_dsage.wire.buffers import Beside, Buffers, pack, unpack
 from jupyter_dsage.wire.unpicklable import find_path
 
 if TYPE_CHECKING:
@@ -32,7 +34,11 @@ Frame = bytes | memoryview
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 """Types whose values cannot change, cannot fail to be pickled, and refer to nothing."""
 
+Alone = tuple[bytes, int, int]
+"""A pickle by itself inside a chunk, and which of the chunk's buffers are its own: from, to."""
+
 PROTOCOL = 5
+_BY_VALUE = re.compile(rb"_class_setstate")
 BARE, TUPLES, EACH = 0, 1, 2
 
 
@@ -49,25 +55,28 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
-def dumps(value: Any, label: str) -> bytes:
-    """Return a value pickled, by reference where possible.
+def dumps(value: Any, label: str, beside: Beside | None = None) -> bytes:
+    """Return a value pickled, by reference where possible; its large buffers go into `beside`, if there is one.
 
     Raises UnpicklableError, which names the culprit by its path from `label` (``fn → closure 'lock'``).
     """
     if type(value) in SCALARS:
         return pickle.dumps(value, PROTOCOL)
-    buffer = io.BytesIO()
+    buffer, take = io.BytesIO(), None if beside is None else beside.take
+    before = 0 if beside is None else len(beside.views)
     try:
-        _Pickler(buffer, PROTOCOL).dump(value)
+        _Pickler(buffer, PROTOCOL, buffer_callback=take).dump(value)
     except Exception:  # noqa: BLE001  (any __reduce__ may raise anything; cloudpickle has the second word)
-        return _cloud_dumps(value, label)
+        if beside is not None:
+            del beside.views[before:]
+        return _cloud_dumps(value, label, take)
     return buffer.getvalue()
 
 
-def _cloud_dumps(value: Any, label: str) -> bytes:
+def _cloud_dumps(value: Any, label: str, take: Callable[[pickle.PickleBuffer], bool] | None) -> bytes:
     buffer = io.BytesIO()
     try:
-        _cloud_pickler()(buffer, PROTOCOL).dump(value)
+        _cloud_pickler()(buffer, PROTOCOL, buffer_callback=take).dump(value)
     except Exception as error:
         path, culprit = find_path(value, label, _can_pickle)
         raise UnpicklableError(
@@ -116,8 +125,8 @@ class _Reader(pickle.Unpickler):
     had when the job was sent: its counters set back, its methods blind to what the notebook changed since.
     """
 
-    def __init__(self, data: Frame) -> None:
-        super().__init__(io.BytesIO(data))
+    def __init__(self, data: Frame, buffers: Sequence[Any]) -> None:
+        super().__init__(io.BytesIO(data), buffers=buffers)
         self._here: list[type] = []
 
     def find_class(self, module: str, name: str) -> Any:
@@ -142,11 +151,11 @@ class _Reader(pickle.Unpickler):
         return made if any(made is known for known in self._here) else fill(made, state)
 
 
-def loads(data: Frame) -> Any:
+def loads(data: Frame, buffers: Sequence[Any] = ()) -> Any:
     """Return the value of a pickle, changing no class that this process has; raises whatever its classes raise."""
-    if b"_class_setstate" in bytes(data):
-        return _Reader(data).load()
-    return pickle.loads(data)
+    if _BY_VALUE.search(data):
+        return _Reader(data, buffers).load()
+    return pickle.loads(data, buffers=buffers)
 
 
 # --- functions -----------------------------------------------------------------------------------------------
@@ -165,33 +174,35 @@ def by_reference(function: Callable[..., Any]) -> bool:
     return isinstance(function, (FunctionType, type))
 
 
-def dump_function(function: Callable[..., Any]) -> bytes:
+def dump_function(function: Callable[..., Any]) -> Frame:
     """Return a function with what it captured; raises UnpicklableError, or UsageError if it is not callable."""
     if not callable(function):
         raise UsageError(f"The first argument must be a function or a service's name, not {_short(function)}.")
-    data = dumps(function, getattr(function, "__name__", type(function).__name__))
-    return pickle.dumps((data, sources.collect(function)), PROTOCOL)
+    beside = Beside()
+    data = dumps(function, getattr(function, "__name__", type(function).__name__), beside)
+    return pack(pickle.dumps((data, sources.collect(function)), PROTOCOL), beside.views)
 
 
 def load_function(payload: Frame) -> Callable[..., Any]:
     """Return the function of a payload, its source lines made known; raises whatever its imports raise."""
-    data, lines = pickle.loads(payload)
+    head, buffers = unpack(payload)
+    data, lines = pickle.loads(head)
     sources.install(lines)
-    function: Callable[..., Any] = pickle.loads(data)
+    function: Callable[..., Any] = pickle.loads(data, buffers=buffers.all())
     return function
 
 
 # --- arguments -----------------------------------------------------------------------------------------------
 
 
-def dump_items(items: Sequence[Any], first: int, *, strict: bool = False) -> bytes:
+def dump_items(items: Sequence[Any], first: int, *, strict: bool = False) -> Frame:
     """Return a chunk of jobs with one argument each. `first`: number of the first, for messages."""
     if all(type(item) in SCALARS for item in items):
         return pickle.dumps((BARE, items), PROTOCOL)
     return _dump_each([((item,), {}) for item in items], first, strict=strict)
 
 
-def dump_calls(calls: Sequence[Any], first: int, *, strict: bool = False) -> bytes:
+def dump_calls(calls: Sequence[Any], first: int, *, strict: bool = False) -> Frame:
     """Return a chunk of jobs given as (args, kwargs) pairs.
 
     With `strict` a job that cannot travel raises (UnpicklableError, UsageError); else it becomes a job that
@@ -202,14 +213,24 @@ def dump_calls(calls: Sequence[Any], first: int, *, strict: bool = False) -> byt
     return _dump_each(calls, first, strict=strict)
 
 
-def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any], number: int) -> Call | bytes:
-    """Return the arguments of one job, pickled unless they are plain; raises UnpicklableError."""
-    call = (args, kwargs)
-    return call if _plain(call) else dumps(call, f"job {number}")
+def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any], number: int) -> Call | Frame:
+    """Return the arguments of one job: themselves if they are plain, else pickled; raises UnpicklableError.
+
+    Those with large buffers are a chunk already (a memoryview): they are copied now, and travel by themselves.
+    """
+    call, beside = (args, kwargs), Beside()
+    if _plain(call):
+        return call
+    data = dumps(call, f"job {number}", beside)
+    if not beside.views:
+        return data
+    return memoryview(pack(pickle.dumps((EACH, [(data, 0, len(beside.views))]), PROTOCOL), beside.views))
 
 
-def dump_packed(calls: Sequence[Call | bytes]) -> bytes:
+def dump_packed(calls: Sequence[Call | Frame]) -> Frame:
     """Return a chunk of jobs that went through `pack_call`."""
+    if isinstance(calls[0], memoryview):
+        return calls[0]
     if not any(isinstance(call, bytes) for call in calls):
         return pickle.dumps((TUPLES, [call[0] for call in calls]), PROTOCOL)
     each = [call if isinstance(call, bytes) else pickle.dumps(call, PROTOCOL) for call in calls]
@@ -232,16 +253,24 @@ def dump_refused(error: DsageError, count: int) -> bytes:
     return pickle.dumps((EACH, [pickle.dumps(error, PROTOCOL)] * count), PROTOCOL)
 
 
-def _dump_each(calls: Sequence[Any], first: int, *, strict: bool) -> bytes:
-    out = []
+def _dump_each(calls: Sequence[Any], first: int, *, strict: bool) -> Frame:
+    out: list[bytes | Alone] = []
+    beside = Beside()
     for number, call in enumerate(calls, first):
         try:
-            out.append(dumps(check_call(call, number), f"job {number}"))
+            out.append(_beside(check_call(call, number), f"job {number}", beside))
         except DsageError as error:
             if strict:
                 raise
             out.append(pickle.dumps(type(error)(str(error)), PROTOCOL))
-    return pickle.dumps((EACH, out), PROTOCOL)
+    return pack(pickle.dumps((EACH, out), PROTOCOL), beside.views)
+
+
+def _beside(value: Any, label: str, beside: Beside) -> bytes | Alone:
+    """Return a value as it stands in a chunk, its large buffers put beside it."""
+    before = len(beside.views)
+    data = dumps(value, label, beside)
+    return (data, before, len(beside.views)) if len(beside.views) > before else data
 
 
 def check_call(call: Any, number: int) -> Call:
@@ -262,10 +291,11 @@ def check_call(call: Any, number: int) -> Call:
 class Jobs:
     """The decoded arguments of a segment: ``jobs[i]`` gives a fresh (args, kwargs) for its i-th job."""
 
-    __slots__ = ("_calls", "_mode")
+    __slots__ = ("_buffers", "_calls", "_mode")
 
     def __init__(self, data: Frame) -> None:
-        self._mode, self._calls = pickle.loads(data)
+        head, self._buffers = unpack(data)
+        self._mode, self._calls = pickle.loads(head)
 
     def __getitem__(self, index: int) -> Call:
         """Return one job's arguments; raises what the job is to end with if it could not be sent."""
@@ -274,7 +304,10 @@ class Jobs:
             return (call,), {}
         if self._mode == TUPLES:
             return call, {}
-        call = pickle.loads(call)
+        if isinstance(call, tuple):
+            call = pickle.loads(call[0], buffers=self._buffers.some(*call[1:]))
+        else:
+            call = pickle.loads(call)
         if isinstance(call, Exception):
             raise call
         args, kwargs = call
@@ -317,12 +350,14 @@ class Raised:
 class Outcomes:
     """The outcomes of a run of jobs. Values that are not scalars stay pickled until someone looks."""
 
-    __slots__ = ("each", "files", "outputs", "raised", "seconds", "values")
+    __slots__ = ("_buffers", "_views", "each", "files", "outputs", "raised", "seconds", "values")
 
     def __init__(self) -> None:
         self.values: list[Any] = []
         """One entry a job; None where the job's value is in `each` or it raised."""
-        self.each: dict[int, bytes] = {}
+        self.each: dict[int, bytes | Alone] = {}
+        self._views: list[memoryview] = []
+        self._buffers = Buffers()
         self.raised: dict[int, Raised] = {}
         self.outputs: dict[int, str] = {}
         """The end of what a job printed."""
@@ -331,16 +366,35 @@ class Outcomes:
         self.seconds = array("f")
         """How long each job took."""
 
-    def dump(self) -> bytes:
+    def put(self, index: int, data: bytes, beside: Beside) -> None:
+        """Note a value by its pickle, and what lies beside that: it is copied by `dump`, and must not change before."""
+        self.values.append(None)
+        first = len(self._views)
+        self._views += beside.views
+        self.each[index] = (data, first, len(self._views)) if beside.views else data
+
+    def read(self, index: int) -> Any:
+        """Return a value of `each`, fresh; raises whatever its classes raise."""
+        entry = self.each[index]
+        if isinstance(entry, bytes):
+            return loads(entry)
+        return loads(entry[0], self._buffers.some(*entry[1:]))
+
+    def drop_buffers(self) -> None:
+        """Let go of what lies beside the pickles: every value has been read."""
+        self._buffers = Buffers()
+
+    def dump(self) -> Frame:
         """Return the payload."""
         parts = (self.values, self.each, self.raised, self.outputs, self.files, self.seconds.tobytes())
-        return pickle.dumps(parts, PROTOCOL)
+        return pack(pickle.dumps(parts, PROTOCOL), self._views)
 
     @classmethod
     def load(cls, data: Frame) -> Outcomes:
         """Return the outcomes of a payload; values pickled by themselves are not touched."""
         out = cls()
-        out.values, out.each, out.raised, out.outputs, out.files, seconds = pickle.loads(data)
+        head, out._buffers = unpack(data)
+        out.values, out.each, out.raised, out.outputs, out.files, seconds = pickle.loads(head)
         out.seconds.frombytes(seconds)
         return out
 

@@ -26,6 +26,7 @@ from jupyter_dsage.errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     Bytes = bytes | bytearray | memoryview
 
@@ -105,6 +106,12 @@ def drop_spare() -> None:
     _writer.drop()
 
 
+def mapped(path: Path) -> memoryview:
+    """Return what is in a file that nobody shortens, mapped; raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return Segment(descriptor, os.fstat(descriptor).st_size).frame()
+
+
 class _Writer:
     """This process's segments, as who writes them has them."""
 
@@ -130,7 +137,7 @@ class _Writer:
         with self._lock:
             descriptor, capacity = self._free(size) or _new(size)
             try:
-                _write(descriptor, views)
+                write(descriptor, views)
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 reader = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
             except BaseException:  # whatever it is, nothing stays open; raised again
@@ -179,13 +186,17 @@ def _new(size: int) -> tuple[int, int]:
     return descriptor, capacity
 
 
-def _write(descriptor: int, views: Sequence[memoryview]) -> None:
-    """Write all bytes from the beginning on: into pages that are there this is faster than through a mapping."""
+def write(descriptor: int, views: Sequence[memoryview]) -> None:
+    """Write all bytes from the beginning of a file on; raises OSError.
+
+    Into pages that are there this is faster than through a mapping. In steps, since a file on a disk takes 100 MB in
+    21 ms so, and in 230 ms at once (ext4).
+    """
     at = 0
     for view in views:
         done = 0
         while done < view.nbytes:
-            done += os.pwrite(descriptor, view[done:], at + done)
+            done += os.pwrite(descriptor, view[done : done + settings.SHARED_STEP_BYTES], at + done)
         at += view.nbytes
 
 

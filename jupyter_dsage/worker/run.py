@@ -16,6 +16,7 @@ from jupyter_dsage.errors import DsageError, JobMemoryError, JobTimeout, Protoco
 from jupyter_dsage.wire import brief, data_calls, payload
 from jupyter_dsage.wire import data as plain_data
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire.buffers import Beside
 from jupyter_dsage.wire.codec import too_large
 from jupyter_dsage.wire.data_calls import DataJobs
 from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from jupyter_dsage.wire.payload import Frame
     from jupyter_dsage.worker.offered import Services
     from jupyter_dsage.worker.output import Output
 
@@ -93,7 +95,7 @@ class Runner:
 
     # --- what the child sends ------------------------------------------------------------------------------
 
-    def learn(self, message: m.Function, data: payload.Frame) -> None:
+    def learn(self, message: m.Function, data: Frame) -> None:
         """Load a function; what goes wrong is raised by each of its jobs."""
         try:
             self._functions[message.function] = self._offered.function(data)
@@ -112,7 +114,7 @@ class Runner:
             self._functions[message.function] = error
         self._modules.imported()
 
-    def hold(self, message: m.RunJobs, data: payload.Frame | None) -> None:
+    def hold(self, message: m.RunJobs, data: Frame | None) -> None:
         """Keep a segment that came with a lease, and forget those that the child says to."""
         for segment in message.drop:
             self._segments.pop(segment, None)
@@ -189,9 +191,7 @@ class Runner:
                     raise function  # noqa: TRY301  (its jobs end like any job that raises)
                 args, kwargs = jobs[number - offset]
                 value = function(*args, **kwargs)
-                data = None if type(value) in SCALARS else self._dumps(value, f"the value of job {number}")
-                if data is not None and len(data) > settings.MAX_FRAME_BYTES:
-                    raise too_large(f"the value of job {number}", len(data))  # noqa: TRY301
+                data = None if type(value) in SCALARS else self._pickled(value, number)
                 self.inside = False
             except JobCancelled:
                 raise
@@ -207,27 +207,32 @@ class Runner:
 
     # --- outcomes ------------------------------------------------------------------------------------------
 
-    @property
-    def _dumps(self) -> Callable[[Any, str], bytes]:
-        return plain_data.dumps if self._plain else payload.dumps
+    def _pickled(self, value: Any, number: int) -> tuple[bytes, Beside]:
+        """Return a value as it travels; raises UnpicklableError, PayloadTooLargeError."""
+        label, beside = f"the value of job {number}", Beside()
+        data = plain_data.dumps(value, label) if self._plain else payload.dumps(value, label, beside)
+        if (size := len(data) + beside.size) > settings.MAX_FRAME_BYTES:
+            raise too_large(label, size)
+        return data, beside
 
-    def _note(self, number: int, value: Any, data: bytes | None) -> None:
+    def _note(self, number: int, value: Any, pickled: tuple[bytes, Beside] | None) -> None:
         if self._order is not None:
             raise self._order
         with self._lock:
             pending = self._pending
             seconds = (time.monotonic_ns() - self._page.words[STARTED]) / 1e9
             pending.seconds.append(seconds)
-            if data is None:
+            if pickled is None:
                 pending.values.append(value)
                 if type(value) in _SIZED:
                     self._bytes += len(value)
             else:
-                pending.each[number - self._first] = data
-                pending.values.append(None)
-                self._bytes += len(data)
+                pending.put(number - self._first, *pickled)
+                self._bytes += len(pickled[0]) + pickled[1].size
             if self._always or seconds >= _LOOK or self._output.printed:
                 self._take_output(number)
+            if pickled is not None and pickled[1].views:
+                self._flush()  # the next job may change what the value is part of
 
     def _take_output(self, number: int) -> None:
         """Note what a job printed, if it did; see `worker.output`. Under the lock."""
