@@ -51,6 +51,13 @@ BIRTH_BACKOFF_SECONDS = 0.1
 """Wait before the second start in a row; doubles each time."""
 
 # --- worker (worker/) --------------------------------------------------------------------------------------
+STRIDE_SECONDS = 0.0002
+"""Work in one stride of very short jobs, between two looks at the clock and at the page: they cost 3 us."""
+STRIDE_LEAST = 16
+STRIDE_GROWTH = 4
+"""Jobs of a first stride, and how much longer the next one may be."""
+STRIDE_TRUST = 0.1
+"""How much of what was measured last goes into the mean."""
 FLUSH_SECONDS = 0.01
 """Outcomes wait at most this long at a job boundary: smooth progress, and little to run again after a kill."""
 FLUSH_LIMITED_SECONDS = 0.001

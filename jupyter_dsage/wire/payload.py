@@ -197,7 +197,7 @@ def load_function(payload: Frame) -> Callable[..., Any]:
 
 def dump_items(items: Sequence[Any], first: int, *, strict: bool = False) -> Frame:
     """Return a chunk of jobs with one argument each. `first`: number of the first, for messages."""
-    if all(type(item) in SCALARS for item in items):
+    if SCALARS.issuperset(map(type, items)):
         return pickle.dumps((BARE, items), PROTOCOL)
     return _dump_each([((item,), {}) for item in items], first, strict=strict)
 
@@ -296,6 +296,21 @@ class Jobs:
     def __init__(self, data: Frame) -> None:
         head, self._buffers = unpack(data)
         self._mode, self._calls = pickle.loads(head)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all arguments are scalars, given by position."""
+        return bool(self._mode != EACH)
+
+    @property
+    def bare(self) -> bool:
+        """Whether each job has one argument."""
+        return bool(self._mode == BARE)
+
+    def calls(self, first: int, stop: int) -> Sequence[Any]:
+        """Return the arguments of some plain jobs: one each if they are bare, else a tuple each."""
+        calls: Sequence[Any] = self._calls[first:stop]
+        return calls
 
     def __getitem__(self, index: int) -> Call:
         """Return one job's arguments; raises what the job is to end with if it could not be sent."""

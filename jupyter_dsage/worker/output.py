@@ -53,6 +53,7 @@ class _Buffer(io.BufferedWriter):
     def write(self, data: ReadableBuffer) -> int:
         size = super().write(data)
         self._output.printed += size
+        self._output.halt.append(None)
         if self._by_line and b"\n" in bytes(data):
             self.flush()
         return size
@@ -68,6 +69,8 @@ class Output:
         self.path = path
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self.printed = 0
+        self.halt: list[None] = []
+        """Grows when Python prints: a stride (`worker.stride`) ends with the job that does."""
         self._page = page
         self._kept = Kept(kept)
         self._emptied = 0

@@ -23,7 +23,8 @@ from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes
 from jupyter_dsage.worker.failure import describe
 from jupyter_dsage.worker.limits import memory_limit, time_limit
 from jupyter_dsage.worker.modules import Modules
-from jupyter_dsage.worker.page import JOB, RECALLS, STARTED, WHY_CANCEL, WHY_MEMORY, WHY_TIMEOUT, Page
+from jupyter_dsage.worker.page import BEGUN, JOB, RECALLS, STARTED, WHY_CANCEL, WHY_MEMORY, WHY_TIMEOUT, Page
+from jupyter_dsage.worker.stride import NOTHING, Stride
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +90,11 @@ class Runner:
         """When outcomes were told last, or the lease began (monotonic, ns)."""
         self.inside = False
         """Whether a job's own code runs now: only then may the handler of SIGINT raise."""
+        self._stride = Stride(page.words, output.halt)
+        self._seen_to: set[str] = set()
+        """Functions whose jobs are seen to one by one: they print, or return what is no number."""
+        self._mean: dict[str, float] = {}
+        """Function -> about how long its last jobs took (seconds)."""
         self._order: JobCancelled | None = None
         """What was raised in the running job to end it: a job that catches it and returns has not got away."""
         threading.Thread(target=self._tick, name="dsage-ticker", daemon=True).start()
@@ -165,45 +171,106 @@ class Runner:
         """Raise in the running job; called by the handler of SIGINT."""
         self.inside = False
         self._order = JobCancelled(why)
+        self._output.halt.append(None)
         raise self._order
 
     def _run_from(self, at: int, message: m.RunJobs) -> int:
         """Run jobs from `at` to the lease's end or to where it was recalled; return where that was."""
         page, words, clock = self._page, self._page.words, time.monotonic_ns
         function = self._functions.get(message.function, _UNKNOWN)
-        jobs, offset = self._segments[message.segment], message.offset
+        jobs = self._segments[message.segment]
         recalls, limit = words[RECALLS], page.limit(message.lease)
         limited = message.timeout or message.memory
         patience = (settings.FLUSH_LIMITED_SECONDS if limited else settings.FLUSH_SECONDS) * 1e9
-        for number in range(at, message.stop):
+        number = at
+        while number < message.stop:
+            stride = self._may_stride(message, function, jobs)
             words[STARTED] = now = clock()  # first, so that no job is ever shown with an earlier one's start
-            words[JOB] = number
+            stop = number + (self._stride.length(message.stop - number) if stride else 1)
+            if stride:
+                words[BEGUN] = stop
+            else:
+                words[JOB] = number
             if words[RECALLS] != recalls:
                 recalls, limit = words[RECALLS], page.limit(message.lease)
             if number >= limit:
-                words[JOB] = number - 1
+                words[BEGUN], words[JOB] = 0, number - 1
                 return number
             if now - self._told > patience or self._bytes > settings.FLUSH_BYTES:
                 self._flush()
-            try:
-                self.inside = True
-                if isinstance(function, Exception):
-                    raise function  # noqa: TRY301  (its jobs end like any job that raises)
-                args, kwargs = jobs[number - offset]
-                value = function(*args, **kwargs)
-                data = None if type(value) in SCALARS else self._pickled(value, number)
-                self.inside = False
-            except JobCancelled:
-                raise
-            except BaseException as error:  # noqa: BLE001  (also SystemExit: the job ends, the worker goes on)
-                self._note_failure(number, error, jobs, offset)
+            if stride:
+                number = self._run_stride(number, min(stop, limit), function, jobs, message)  # type: ignore[arg-type]
             else:
-                self._note(number, value, data)
-            if not self._output.intact():
-                self._output.restore()
-            if message.once:
-                self._flush()  # before the page shows another job
+                self._run_one(number, function, jobs, message)
+                number += 1
         return message.stop
+
+    def _run_one(
+        self, number: int, function: Callable[..., Any] | Exception, jobs: Jobs | DataJobs, message: m.RunJobs
+    ) -> None:
+        """Run one job and note what comes of it."""
+        try:
+            self.inside = True
+            if isinstance(function, Exception):
+                raise function  # noqa: TRY301  (its jobs end like any job that raises)
+            args, kwargs = jobs[number - message.offset]
+            self._note_value(number, function(*args, **kwargs))
+        except JobCancelled:
+            raise
+        except BaseException as error:  # noqa: BLE001  (also SystemExit: the job ends, the worker goes on)
+            self._note_failure(number, error, jobs, message.offset)
+        if not self._output.intact():
+            self._output.restore()
+            self._seen_to.add(message.function)
+        if message.once:
+            self._flush()  # before the page shows another job
+
+    def _may_stride(self, message: m.RunJobs, function: object, jobs: Jobs | DataJobs) -> bool:
+        """Tell whether the next jobs may be run together: they are short, and known to do nothing that must be seen to."""
+        return not (
+            self._always
+            or message.function in self._seen_to
+            or self._mean.get(message.function, 1.0) > settings.LOOK_SECONDS
+            or message.timeout
+            or message.memory
+            or message.once
+            or isinstance(function, Exception)
+            or not isinstance(jobs, Jobs)
+            or not jobs.plain
+        )
+
+    def _run_stride(self, first: int, stop: int, function: Callable[..., Any], jobs: Jobs, message: m.RunJobs) -> int:
+        """Run very short jobs together; return the next one's number. See `worker.stride`."""
+        stride = self._stride
+        calls = jobs.calls(first - message.offset, stop - message.offset)
+        self._output.halt.clear()
+        try:
+            stride.mean = self._mean[message.function]
+            self.inside = True
+            value = stride.run(function, calls, first, bare=jobs.bare)
+            if value is not NOTHING:
+                self._seen_to.add(message.function)
+                self._collect()
+                self._note_value(self._page.words[JOB], value)
+        except JobCancelled:
+            raise
+        except BaseException as error:  # noqa: BLE001  (see `_run_one`)
+            self.inside = False
+            self._collect()
+            self._note_failure(self._page.words[JOB], error, jobs, message.offset)
+        self.inside = False
+        self._collect()
+        self._page.words[BEGUN] = 0
+        self._mean[message.function] = stride.mean
+        if not self._output.intact():
+            self._output.restore()
+            self._seen_to.add(message.function)
+        return self._page.words[JOB] + 1
+
+    def _collect(self) -> None:
+        """Take over what the stride that runs has returned so far."""
+        with self._lock:
+            self._stride.take(self._pending.values, self._pending.seconds)
 
     # --- outcomes ------------------------------------------------------------------------------------------
 
@@ -215,13 +282,18 @@ class Runner:
             raise too_large(label, size)
         return data, beside
 
-    def _note(self, number: int, value: Any, pickled: tuple[bytes, Beside] | None) -> None:
+    def _note_value(self, number: int, value: Any) -> None:
+        """Note what a job returned; raises what prevents that from travelling."""
+        pickled = None if type(value) in SCALARS else self._pickled(value, number)
+        self.inside = False
         if self._order is not None:
             raise self._order
         with self._lock:
             pending = self._pending
             seconds = (time.monotonic_ns() - self._page.words[STARTED]) / 1e9
             pending.seconds.append(seconds)
+            mean = self._mean.get(self._function, seconds)
+            self._mean[self._function] = mean + (seconds - mean) * settings.STRIDE_TRUST
             if pickled is None:
                 pending.values.append(value)
                 if type(value) in _SIZED:
@@ -275,6 +347,10 @@ class Runner:
         """Note the job that was interrupted; return the next one's number."""
         self._order = None
         number = self._page.words[JOB]
+        self._collect()
+        self._page.words[BEGUN] = 0
+        if number < self._first + len(self._pending.values):
+            return number + 1  # it had ended in that instant
         self._note_failure(
             number, _overstepped(order, number, message), self._segments[message.segment], message.offset
         )
@@ -283,6 +359,7 @@ class Runner:
     def _flush(self, *, ended: bool = False) -> None:
         """Tell what is pending; with `ended`, also that the lease is over."""
         with self._lock:
+            self._collect()
             self._take_rest()
             outcomes, failed, count = self._pending, tuple(self._failed), len(self._pending.values)
             now = time.monotonic_ns()
@@ -306,6 +383,7 @@ class Runner:
             with self._lock:
                 self._output.pass_on()
                 self.look_at_modules()
+                self._collect()
                 if self._pending.values and time.monotonic_ns() - self._told > settings.FLUSH_SECONDS * 1e9:
                     self._flush()
 
