@@ -95,7 +95,7 @@ def test_the_report_has_it_all():
         [{"workload": "noop", "note": "", "processes": {"child": [(0.5, "f")]}}],
     )
     for part in (
-        "| no-ops: 0.8 times Pool.map | dsage-nojournal | 2,000,000 | >= 3,200,000 | 0.50 | **MISSED by 38%** |",
+        "| no-ops: 0.8 times Pool.map | dsage-nojournal | 2,000,000 | >= 3,200,000 | 0.5 | **MISSED by 38%** |",
         "| dsage | 1,000,000 (900,000 to 1,100,000) | 100,000 |",
         "- dask: 5,000 jobs instead of 100,000",
         "- pool: hung: nothing more came within 60 s",

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tests.benchmarks import jobs
-from tests.benchmarks.peers.peer import Peer
+from tests.benchmarks.peers.peer import CannotError, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +69,7 @@ class Dsage(Peer):
         assert begun.wait(120)
 
     def share(self, array, count):
-        return self.share_undeclared(array, count)  # there is nothing to declare
+        raise CannotError("has nothing to declare.")
 
     def share_undeclared(self, array, count):
         return self.session.map(partial(jobs.pick, array), range(count)).results()
