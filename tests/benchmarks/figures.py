@@ -36,7 +36,7 @@ LABELS = {
     "efficiency": "efficiency",
     "over_greedy": "time by greedy schedule's",
     "wall_s": "s",
-    "right": "right results",
+    "right": "part of the results that is right",
     "extra_s": "more than undisturbed, s",
     "usable": "usable afterwards",
     "unix_us": "socket pair there and back, µs",

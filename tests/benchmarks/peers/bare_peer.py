@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 
 from tests.benchmarks.peers.peer import CannotError, Peer
@@ -19,6 +20,7 @@ class Bare(Peer):
 
     def start(self, workers):
         self.workers = workers
+        importlib.import_module("numpy")  # as the others' workers have it when they are measured
         self._context = multiprocessing.get_context("fork")
 
     def stop(self):

@@ -129,6 +129,7 @@ _ALL = (
         "A worker killed among 200 jobs of 50 ms",
         "kill:kill",
         ("right", "extra_s", "usable"),
+        rounds=1,
         stop=150,
     ),
     Workload(
