@@ -42,10 +42,12 @@ def main() -> int:
         answer = turn(workload.name, peer, _options(given), min(workload.stop, rest + 30))
         figures.runs.append(answer)
         print(_line(answer), flush=True)
-    if given.keep:
-        (HERE / "report.json").write_text(json.dumps(report.packed(figures), indent=1, ensure_ascii=False) + "\n")
-        report.write(figures, HERE)
-        print(f"\nwritten: {HERE.name}/REPORT.md, report.json and plots/")
+    if given.into:
+        given.into.mkdir(exist_ok=True)
+        kept = json.dumps(report.packed(figures), indent=1, ensure_ascii=False)
+        (given.into / "report.json").write_text(kept + "\n")
+        report.write(figures, given.into)
+        print(f"\nwritten: REPORT.md, report.json and plots in {given.into.name}")
     print("\n" + report.aims_in_plain(figures))
     return 1 if report.missed(figures) else 0
 
@@ -58,6 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="all counts times this, for trying; prints only")
     parser.add_argument("--quick", action="store_true", help="us, ProcessPoolExecutor and loky; prints only")
     parser.add_argument("--minutes", type=float, help="no run begins after so long")
+    parser.add_argument("--into", type=Path, help="folder for the report (left out: here, if this is a whole run)")
     given = parser.parse_args()
     given.workloads = given.only.split(",") if given.only else list(QUICK if given.quick else WORKLOADS)
     given.chosen = set(given.peers.split(",") if given.peers else QUICK_PEERS if given.quick else [*PEERS, "machine"])
@@ -65,21 +68,31 @@ def _arguments() -> argparse.Namespace:
         if unknown := word - set(known):
             parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     given.minutes = given.minutes or (QUICK_MINUTES if given.quick else MINUTES)
-    given.keep = not (given.quick or given.only or given.peers) and given.scale == 1.0
+    if given.into is None and not (given.quick or given.only or given.peers) and given.scale == 1.0:
+        given.into = HERE
     return given
 
 
 def _turns(given: argparse.Namespace) -> Iterator[tuple[Workload, str, int]]:
-    """Yield workload, peer and number of the round: all peers have had a turn before the first has another."""
-    for name in given.workloads:
-        workload = WORKLOADS[name]
-        peers = [peer for peer in workload.peers if peer in given.chosen]
-        if given.quick and name == "start" and "ppe-spawn" in workload.peers:
-            peers.append("ppe-spawn")
-        for number in range(given.rounds or (1 if given.quick else workload.rounds)):
-            for peer in peers:
-                if number == 0 or peer not in SLOW:
-                    yield workload, peer, number
+    """Yield workload, peer and number of the round.
+
+    All peers have their turns at a workload one after the other, and all workloads one round before any has another: so
+    what drifts meets all alike, and where the time runs short, it is the last rounds that are missing.
+    """
+    workloads = [WORKLOADS[name] for name in given.workloads]
+    rounds = {one.name: given.rounds or (1 if given.quick else one.rounds) for one in workloads}
+    for number in range(max(rounds.values())):
+        for workload in workloads:
+            if number < rounds[workload.name]:
+                for peer in _peers(workload, given):
+                    if number == 0 or peer not in SLOW:
+                        yield workload, peer, number
+
+
+def _peers(workload: Workload, given: argparse.Namespace) -> list[str]:
+    """Return who takes part; the quick run has one more where an aim is about it."""
+    chosen = given.chosen | ({"ppe-spawn"} if given.quick and workload.name == "start" else set())
+    return [peer for peer in workload.peers if peer in chosen]
 
 
 def _options(given: argparse.Namespace) -> list[str]:

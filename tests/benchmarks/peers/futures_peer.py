@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from tests.benchmarks import jobs
-from tests.benchmarks.peers.peer import CannotError, Peer
+from tests.benchmarks.peers.peer import Peer
 
 
 class Futures(Peer):
@@ -118,4 +119,12 @@ class Executorlib(Futures):
         return self.begin_single(fn, items)
 
     def share(self, array, count):
-        raise CannotError("`init_function` takes no arguments: it would have to read the array from a file.")
+        self.stop()
+        self.pool = self.make(init_function=partial(_as_arguments, array))
+        submit = self.pool.submit
+        return [future.result() for future in [submit(jobs.pick, i=i) for i in range(count)]]
+
+
+def _as_arguments(array):
+    """Return what executorlib adds to the arguments of every job, by name."""
+    return {"array": array}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 
-from tests.benchmarks.peers.peer import Peer
+from tests.benchmarks.peers.peer import CannotError, Peer
 
 
 class Parsl(Peer):
@@ -56,6 +56,9 @@ class Parsl(Peer):
             self._apps[fn] = self._parsl.python_app(fn)
         app = self._apps[fn]
         return [app(item) for item in items]
+
+    def share(self, array, count):
+        raise CannotError("has files for data that jobs share, and nothing for what is in memory.")
 
     def gather(self, begun):
         return [future.result() for future in begun]

@@ -71,6 +71,7 @@ _ALL = (
         "How long the caller is held",
         "held:held",
         ("scatter_ms", "generator_ms", "generator_mb"),
+        rounds=2,
     ),
     Workload(
         "roundtrip",
@@ -95,7 +96,11 @@ _ALL = (
         (*PEERS, "ppe-spawn"),
     ),
     Workload(
-        "memory", "Growth of all processes by 100,000 jobs", "memory:memory", ("waiting_mb", "finished_mb", "jobs")
+        "memory",
+        "Growth of all processes by 100,000 jobs",
+        "memory:memory",
+        ("waiting_mb", "finished_mb", "jobs"),
+        rounds=2,
     ),
     Workload(
         "hist_10k",
