@@ -16,17 +16,12 @@ class Dask(Peer):
     package, module = "distributed", "distributed"
     most_mapped, most_single = 5_000, 5_000
 
-    def __init__(self) -> None:
-        import distributed
-
-        self._distributed = distributed
-
     def start(self, workers):
         self.workers = workers
-        self._cluster = self._distributed.LocalCluster(
+        self._cluster = self.library.LocalCluster(
             n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50
         )
-        self._client = self._distributed.Client(self._cluster)
+        self._client = self.library.Client(self._cluster)
 
     def stop(self):
         self._client.close()
@@ -49,7 +44,7 @@ class Dask(Peer):
         self._client.cancel(begun)
 
     def settle(self, begun):
-        self._distributed.wait(begun, timeout=120)
+        self.library.wait(begun, timeout=120)
 
     def share(self, array, count):
         future = self._client.scatter(array, broadcast=True)

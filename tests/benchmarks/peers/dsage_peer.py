@@ -21,11 +21,6 @@ class Dsage(Peer):
     lazy = True
     journal: ClassVar[bool] = True
 
-    def __init__(self) -> None:
-        import jupyter_dsage as dsage
-
-        self._dsage = dsage
-
     @classmethod
     def version(cls):
         import jupyter_dsage
@@ -34,7 +29,7 @@ class Dsage(Peer):
 
     def start(self, workers):
         self.workers = workers
-        self.session = self._dsage.spawn(f"local:?slots={workers}", journal=self.journal)
+        self.session = self.library.spawn(f"local:?slots={workers}", journal=self.journal)
 
     def stop(self):
         self.session.die()

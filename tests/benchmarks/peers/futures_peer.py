@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from functools import partial
 from typing import Any
 
@@ -51,14 +52,12 @@ class PPE(Futures):
         "`map(chunksize=1)`, which is the default, and `submit`; shared data by `initializer` (Python "
         "library, *concurrent.futures*)."
     )
-    module = "concurrent.futures"
+    module = "concurrent.futures.process"
     context: str | None = None
 
     def make(self, **options: Any):
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
-        return ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context(self.context), **options)
+        context = multiprocessing.get_context(self.context)
+        return self.library.ProcessPoolExecutor(self.workers, mp_context=context, **options)
 
 
 class PPEChunked(PPE):
@@ -86,9 +85,7 @@ class Loky(Futures):
     most_mapped, most_single = 1_000_000, 50_000
 
     def make(self, **options: Any):
-        from loky import get_reusable_executor
-
-        return get_reusable_executor(max_workers=self.workers, timeout=None, **options)
+        return self.library.get_reusable_executor(max_workers=self.workers, timeout=None, **options)
 
     def stop(self):
         self.pool.shutdown(wait=True, kill_workers=True)
@@ -111,9 +108,9 @@ class Executorlib(Futures):
     most_mapped, most_single = 20_000, 20_000
 
     def make(self, **options: Any):
-        from executorlib import SingleNodeExecutor
-
-        return SingleNodeExecutor(max_workers=self.workers, block_allocation=True, restart_limit=1, **options)
+        return self.library.SingleNodeExecutor(
+            max_workers=self.workers, block_allocation=True, restart_limit=1, **options
+        )
 
     def begin_map(self, fn, items):
         return self.begin_single(fn, items)

@@ -17,14 +17,9 @@ class IPyParallel(Peer):
     package, module = "ipyparallel", "ipyparallel"
     most_single = 1_000
 
-    def __init__(self) -> None:
-        import ipyparallel
-
-        self._ipp = ipyparallel
-
     def start(self, workers):
         self.workers = workers
-        self._cluster = self._ipp.Cluster(n=workers, log_level=40)
+        self._cluster = self.library.Cluster(n=workers, log_level=40)
         self._client = self._cluster.start_and_connect_sync(activate=False)
         self._direct = self._client[:]
         self._balanced = self._client.load_balanced_view()

@@ -16,14 +16,9 @@ class Joblib(Peer):
     package, module = "joblib", "joblib"
     most_mapped = 1_000_000
 
-    def __init__(self) -> None:
-        import joblib
-
-        self._joblib = joblib
-
     def start(self, workers):
         self.workers = workers
-        self._parallel = self._joblib.Parallel(n_jobs=workers)
+        self._parallel = self.library.Parallel(n_jobs=workers)
         self._parallel.__enter__()
 
     def stop(self):
@@ -39,12 +34,12 @@ class Joblib(Peer):
         raise CannotError("`Parallel` gives no handle of a single job.")
 
     def map_many(self, fn, items):
-        delayed = self._joblib.delayed(fn)
+        delayed = self.library.delayed(fn)
         return self._parallel(delayed(item) for item in items)
 
     def one(self, fn, x):
-        return self._parallel([self._joblib.delayed(fn)(x)])[0]
+        return self._parallel([self.library.delayed(fn)(x)])[0]
 
     def share(self, array, count):
-        pick = self._joblib.delayed(jobs.pick)
+        pick = self.library.delayed(jobs.pick)
         return self._parallel(pick(array, i) for i in range(count))

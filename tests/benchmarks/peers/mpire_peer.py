@@ -16,14 +16,9 @@ class Mpire(Peer):
     package, module = "mpire", "mpire"
     most_single = 50_000
 
-    def __init__(self) -> None:
-        import mpire
-
-        self._mpire = mpire
-
     def start(self, workers):
         self.workers = workers
-        self.pool = self._mpire.WorkerPool(n_jobs=workers, keep_alive=True)
+        self.pool = self.library.WorkerPool(n_jobs=workers, keep_alive=True)
 
     def stop(self):
         self.pool.terminate()
@@ -48,5 +43,5 @@ class Mpire(Peer):
         return self.pool.map(fn, items, chunk_size=1, concatenate_numpy_output=False)
 
     def share(self, array, count):
-        with self._mpire.WorkerPool(n_jobs=self.workers, shared_objects=array) as pool:
+        with self.library.WorkerPool(n_jobs=self.workers, shared_objects=array) as pool:
             return pool.map(jobs.pick, range(count), chunk_size=1)

@@ -19,9 +19,7 @@ class Parsl(Peer):
     most_mapped, most_single = 5_000, 5_000
 
     def __init__(self) -> None:
-        import parsl
-
-        self._parsl = parsl
+        super().__init__()
         self._apps = {}
 
     def start(self, workers):
@@ -39,13 +37,13 @@ class Parsl(Peer):
             encrypted=False,
             provider=LocalProvider(init_blocks=1, max_blocks=1),
         )
-        self._kernel = self._parsl.load(
+        self._kernel = self.library.load(
             Config(executors=[executor], strategy="none", retries=1, run_dir=self._folder.name)
         )
 
     def stop(self):
         self._kernel.cleanup()
-        self._parsl.clear()
+        self.library.clear()
         self._folder.cleanup()
 
     def begin_map(self, fn, items):
@@ -53,7 +51,7 @@ class Parsl(Peer):
 
     def begin_single(self, fn, items):
         if fn not in self._apps:
-            self._apps[fn] = self._parsl.python_app(fn)
+            self._apps[fn] = self.library.python_app(fn)
         app = self._apps[fn]
         return [app(item) for item in items]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from functools import partial
-from importlib import metadata
+from importlib import import_module, metadata
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -40,6 +40,10 @@ class Peer:
     """Whether a map draws from an endless iterable as needed."""
 
     workers: int = 2
+
+    def __init__(self) -> None:
+        self.library: Any = import_module(self.module) if self.module else None
+        """Imported before anything is timed."""
 
     @classmethod
     def version(cls) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 from tests.benchmarks import jobs
 from tests.benchmarks.peers.peer import Peer
 
@@ -13,12 +15,10 @@ class Pool(Peer):
         "`map` with the chunks it takes by itself, `apply_async` for single jobs (Python library, "
         "*multiprocessing*, Pool)."
     )
-    module = "multiprocessing"
+    module = "multiprocessing.pool"
     most_mapped = 1_000_000
 
     def start(self, workers):
-        import multiprocessing
-
         self.workers = workers
         self.pool = multiprocessing.Pool(workers)
 
@@ -49,8 +49,6 @@ class Pool(Peer):
         begun.wait(120)
 
     def share(self, array, count):
-        import multiprocessing
-
         self.stop()
         self.pool = multiprocessing.Pool(self.workers, initializer=jobs.keep, initargs=(array,))
         return self.run_each(jobs.pick_kept, range(count))

@@ -28,13 +28,11 @@ class Ray(Peer):
     def __init__(self) -> None:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-        import ray
-
-        self._ray = ray
+        super().__init__()
 
     def start(self, workers):
         self.workers = workers
-        self._ray.init(
+        self.library.init(
             num_cpus=workers,
             include_dashboard=False,
             object_store_memory=_STORE_BYTES,
@@ -44,7 +42,7 @@ class Ray(Peer):
         self._tasks = {}
 
     def stop(self):
-        self._ray.shutdown()
+        self.library.shutdown()
 
     def begin_map(self, fn, items):
         return self.begin_single(fn, items)
@@ -58,23 +56,23 @@ class Ray(Peer):
 
     def _task(self, fn):
         if fn not in self._tasks:
-            self._tasks[fn] = self._ray.remote(fn)
+            self._tasks[fn] = self.library.remote(fn)
         return self._tasks[fn]
 
     def gather(self, begun):
-        return self._ray.get(begun)
+        return self.library.get(begun)
 
     def cancel(self, begun):
         for ref in begun:
-            self._ray.cancel(ref)
+            self.library.cancel(ref)
 
     def settle(self, begun):
-        self._ray.wait(begun, num_returns=len(begun), timeout=120, fetch_local=False)
+        self.library.wait(begun, num_returns=len(begun), timeout=120, fetch_local=False)
 
     def share(self, array, count):
-        ref = self._ray.put(array)
+        ref = self.library.put(array)
         task = self._task(jobs.pick)
-        return self._ray.get([task.remote(ref, i) for i in range(count)])
+        return self.library.get([task.remote(ref, i) for i in range(count)])
 
 
 class RayPool(Ray):
