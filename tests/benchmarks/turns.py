@@ -38,7 +38,7 @@ def turn(workload: str, peer: str, options: Sequence[str], stop: float) -> dict[
     with (
         tempfile.TemporaryFile("w+") as out,
         tempfile.TemporaryFile("w+") as err,
-        tempfile.TemporaryDirectory() as home,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
     ):
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.run_one", workload, peer, *options],
@@ -48,19 +48,24 @@ def turn(workload: str, peer: str, options: Sequence[str], stop: float) -> dict[
             cwd=ROOT,
             env=_environment(home),
         )
-        answer = _answer(process, out, stop)
-        if answer is None:
-            ended = process.poll()
-            reason = f"gave no answer within {stop:.0f} s" if ended is None else f"ended with {ended}: {_last(err)}"
-            answer = _empty(workload, peer, "timeout" if ended is None else "failed", reason)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-        if process.poll() is None and answer["status"] != "timeout":
-            answer["notes"].append(f"did not end within {STOP_SECONDS:.0f} s")
-        left = _clear(process)
-        if left and answer["status"] == "ok":
-            answer["notes"].append(f"left processes behind: {', '.join(left)}")
+        left: list[str] = []
+        try:
+            answer = _answer(process, out, stop) or _silence(process, err, workload, peer, stop)
+            if answer["status"] != "timeout" and not _ended(process):
+                answer["notes"].append(f"did not end within {STOP_SECONDS:.0f} s")
+        finally:  # also when somebody interrupts the suite
+            left = _clear(process)
+    if left and answer["status"] == "ok":
+        answer["notes"].append(f"left processes behind: {', '.join(left)}")
     return answer
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _environment(home: str) -> dict[str, str]:
@@ -89,7 +94,13 @@ def _answer(process: subprocess.Popen[bytes], out: IO[str], stop: float) -> dict
         time.sleep(0.2)
 
 
-def _empty(workload: str, peer: str, status: str, reason: str) -> dict[str, Any]:
+def _silence(process: subprocess.Popen[bytes], err: IO[str], workload: str, peer: str, stop: float) -> dict[str, Any]:
+    """Return the answer in place of one that did not come."""
+    ended = process.poll()
+    if ended is None:
+        status, reason = "timeout", f"gave no answer within {stop:.0f} s"
+    else:
+        status, reason = "failed", f"ended with {ended}: {_last(err)}"
     return {"workload": workload, "peer": peer, "status": status, "reason": reason, "figures": {}, "notes": []}
 
 
