@@ -101,8 +101,8 @@ class Executorlib(Futures):
     """Executors for HPC, on one node."""
 
     how = (
-        "`SingleNodeExecutor(block_allocation=True)`, `submit`; shared data by `init_function` (executorlib, "
-        "*Single Node Executor*, Block Allocation)."
+        "`SingleNodeExecutor(block_allocation=True, restart_limit=1)`, `submit`; shared data by "
+        "`init_function` (executorlib, *Single Node Executor*, Block Allocation)."
     )
     package, module = "executorlib", "executorlib"
     most_mapped, most_single = 20_000, 20_000
