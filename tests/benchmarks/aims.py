@@ -31,6 +31,8 @@ class Aim:
     factor: float
     than: tuple[str, ...] = ()
     ours: tuple[str, ...] = OURS
+    beyond: bool = False
+    """More than we promise: judged, but it does not count."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,15 @@ AIMS = (
     Aim("held", "and takes below 50 MB in the caller's process", "generator_mb", "<=", 50),
     Aim("roundtrip", "median: not above PPE's", "p50_us", "<=", 1.0, ("ppe", "p50_us")),
     Aim("roundtrip", "99th percentile: at most twice PPE's", "p99_us", "<=", 2.0, ("ppe", "p99_us")),
-    Aim("roundtrip", "(for information) 99th percentile by PPE's median", "p99_us", "<=", 2.0, ("ppe", "p50_us")),
+    Aim(
+        "roundtrip",
+        "beyond: 99th percentile at most twice PPE's median",
+        "p99_us",
+        "<=",
+        2.0,
+        ("ppe", "p50_us"),
+        beyond=True,
+    ),
     Aim("echo100", "100 MB: 1.2 times Ray", "mb_per_s", ">=", 1.2, ("ray", "mb_per_s")),
     Aim("echo100", "100 MB: 6 times loky", "mb_per_s", ">=", 6, ("loky", "mb_per_s")),
     Aim("echo100", "one copy at the client", "client_mb", "<=", 110),
@@ -100,11 +110,11 @@ AIMS = (
     Aim("hist_10k", "10,000 histograms: 3.5 times PPE", "jobs_per_s", ">=", 3.5, ("ppe", "jobs_per_s")),
     Aim("hist_10k", "10,000 histograms: not slower than Pool.map", "jobs_per_s", ">=", 1.0, ("pool", "jobs_per_s")),
     Aim("hist_100", "100 histograms: not slower than PPE", "batches_per_s", ">=", 1.0, ("ppe", "batches_per_s")),
-    Aim("seconds_10", "10 jobs of 1 s take at most 5 % more than 5 s", "wall_s", "<=", 5.25),
+    Aim("seconds_10", "10 jobs of 1 s take at most 5 % more than 5 s", "over_ideal", "<=", 1.05),
     Aim("busy_1ms", "jobs of 1 ms: efficiency 0.93", "efficiency", ">=", 0.93),
-    Aim("busy_1ms", "(stretch) 0.95", "efficiency", ">=", 0.95),
+    Aim("busy_1ms", "beyond: 0.95", "efficiency", ">=", 0.95, beyond=True),
     Aim("busy_10ms", "jobs of 10 ms: efficiency 0.95", "efficiency", ">=", 0.95),
-    Aim("busy_10ms", "(stretch) 0.97", "efficiency", ">=", 0.97),
+    Aim("busy_10ms", "beyond: 0.97", "efficiency", ">=", 0.97, beyond=True),
     Aim("busy_tail", "long tail: within 5 % of a greedy schedule at no cost", "over_greedy", "<=", 1.05),
     Aim("kill", "all 200 results are right", "right", ">=", 1),
     Aim("kill", "at most 1 s more than undisturbed", "extra_s", "<=", 1.0),

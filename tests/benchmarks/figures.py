@@ -35,7 +35,7 @@ LABELS = {
     "finished_mb": "finished, MB",
     "efficiency": "efficiency",
     "over_greedy": "time by greedy schedule's",
-    "wall_s": "s",
+    "over_ideal": "time by ideal's",
     "right": "part of the results that is right",
     "extra_s": "more than undisturbed, s",
     "usable": "usable afterwards",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,8 +19,15 @@ def machine() -> dict[str, str]:
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "journals on": _file_system(Path(tempfile.gettempdir())),
         "load before": f"{os.getloadavg()[0]:.2f} (others' work is in the figures)",
     }
+
+
+def _file_system(folder: Path) -> str:
+    """Return what kind of file system a folder lies on."""
+    holds = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
+    return max(holds, key=lambda part: len(part.mountpoint)).fstype if holds else "unknown"
 
 
 def _processor() -> str:

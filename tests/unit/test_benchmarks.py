@@ -71,6 +71,14 @@ def test_an_aim_without_another_is_a_number():
     assert verdict(aim, "dsage", {("w", "dsage", "f"): -1.0}).state == "met"
 
 
+def test_what_lies_beyond_an_aim_does_not_count():
+    beyond = [aim for aim in AIMS if aim.beyond]
+    assert len(beyond) == 3
+    medians = {("busy_1ms", "dsage", "efficiency"): 0.94, ("busy_1ms", "dsage-nojournal", "efficiency"): 0.94}
+    assert [one.state for one in verdicts(medians) if one.aim.beyond] == ["MISSED", "MISSED"]
+    assert report.missed(Figures({}, [run("busy_1ms", ours, efficiency=[0.94]) for ours in OURS])) == []
+
+
 def test_what_was_not_measured_is_not_judged():
     aim = Aim("w", "an aim", "f", "<=", 1, ("other", "f"))
     for medians in ({}, {("w", "dsage", "f"): 1.0}, {("w", "other", "f"): 1.0}):

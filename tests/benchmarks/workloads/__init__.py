@@ -116,7 +116,7 @@ _ALL = (
         ("batches_per_s",),
         (*OURS, "ppe", "pool", "loky"),
     ),
-    Workload("seconds_10", "10 jobs of 1 s", "busy:seconds_10", ("wall_s",), (*OURS, "ppe", "loky"), 1),
+    Workload("seconds_10", "10 jobs of 1 s", "busy:seconds_10", ("over_ideal",), (*OURS, "ppe", "loky"), 1),
     Workload("busy_1ms", "2,000 busy jobs of 1 ms", "busy:busy_1ms", ("efficiency",), (*PEERS, "ppe-chunked", "bare")),
     Workload(
         "busy_10ms", "2,000 busy jobs of 10 ms", "busy:busy_10ms", ("efficiency",), (*PEERS, "ppe-chunked", "bare"), 2
