@@ -107,7 +107,7 @@ def _left_out(workload: Workload, peer: str) -> dict[str, Any]:
 def _line(answer: dict[str, Any]) -> str:
     """Write one run's answer as people read it."""
     one = Figures({}, [answer])
-    figures = ", ".join(report.cell(name, values) for (_, _, name), values in one.values().items())
+    figures = "; ".join(report.cell(name, values) for (_, _, name), values in one.values().items())
     remarks = "; ".join(sentence for _, _, sentence in one.remarks())
     return " | ".join(part for part in (figures, remarks) if part)
 

@@ -83,7 +83,7 @@ def aims_in_plain(figures: Figures) -> str:
 
 def cell(name: str, values: list[float]) -> str:
     """Return one figure with its label."""
-    return f"{LABELS[name]} {spread(values)}"
+    return f"{LABELS[name]}: {spread(values)}"
 
 
 def _tally(judged: Sequence[Verdict]) -> str:
