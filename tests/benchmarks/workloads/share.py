@@ -29,10 +29,10 @@ def share(run: Run) -> None:
     if not run.ours:
         run.notes.append(f"undeclared: {few} jobs, times {JOBS // few}")
     try:
-        array[0] = 1
-        seconds, values = timed(lambda: peer.share(array, JOBS))
+        fresh = array + 1  # nobody has seen this one before
+        seconds, values = timed(lambda: peer.share(fresh, JOBS))
     except CannotError as error:
         run.notes.append(f"declared: {error}")
         return
-    assert list(values) == array[:JOBS].tolist()
+    assert list(values) == fresh[:JOBS].tolist()
     run.add("declared_s", seconds)
