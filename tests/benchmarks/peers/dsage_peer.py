@@ -19,6 +19,7 @@ class Dsage(Peer):
     module = "jupyter_dsage"
     most_mapped = 1_000_000
     lazy = True
+    sends_once = True
     journal: ClassVar[bool] = True
 
     @classmethod

@@ -15,6 +15,7 @@ class Joblib(Peer):
     )
     package, module = "joblib", "joblib"
     most_mapped = 1_000_000
+    sends_once = True
 
     def start(self, workers):
         self.workers = workers

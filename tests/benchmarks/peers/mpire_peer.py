@@ -15,6 +15,7 @@ class Mpire(Peer):
     )
     package, module = "mpire", "mpire"
     most_single = 50_000
+    sends_once = True
 
     def start(self, workers):
         self.workers = workers

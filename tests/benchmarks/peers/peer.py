@@ -39,6 +39,9 @@ class Peer:
     lazy: ClassVar[bool] = False
     """Whether a map draws from an endless iterable as needed."""
 
+    sends_once: ClassVar[bool] = False
+    """Whether what a function holds goes along once, and not with each job."""
+
     workers: int = 2
 
     def __init__(self) -> None:
