@@ -45,7 +45,7 @@ def main() -> int:
     if given.into:
         given.into.mkdir(exist_ok=True)
         kept = json.dumps(report.packed(figures), indent=1, ensure_ascii=False)
-        (given.into / "report.json").write_text(kept + "\n")
+        (given.into / "report.json").write_text(kept + "\n", encoding="utf-8")
         report.write(figures, given.into)
         print(f"\nwritten: REPORT.md, report.json and plots in {given.into.name}")
     print("\n" + report.aims_in_plain(figures))

@@ -34,7 +34,7 @@ def packed(figures: Figures) -> dict[str, Any]:
 
 def load(path: Path) -> Figures:
     """Read figures that were kept."""
-    return Figures(**json.loads(path.read_text()))
+    return Figures(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def write(figures: Figures, folder: Path) -> None:
@@ -42,8 +42,10 @@ def write(figures: Figures, folder: Path) -> None:
     from tests.benchmarks import plots
 
     pictures = plots.draw(figures, folder / "plots")
-    profiles = [json.loads(path.read_text()) for path in sorted((folder / "plots").glob("profile-*.json"))]
-    (folder / "REPORT.md").write_text(render(figures, pictures, profiles))
+    profiles = [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plots").glob("profile-*.json"))
+    ]
+    (folder / "REPORT.md").write_text(render(figures, pictures, profiles), encoding="utf-8")
 
 
 def render(figures: Figures, pictures: Sequence[tuple[str, str]] = (), profiles: Iterable[dict[str, Any]] = ()) -> str:
