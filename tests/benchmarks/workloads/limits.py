@@ -1,0 +1,92 @@
+"""What the machine itself allows, with no library in between: read the other figures against these."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import socket
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.benchmarks import jobs
+from tests.benchmarks.run import timed
+
+if TYPE_CHECKING:
+    from tests.benchmarks.run import Run
+
+MESSAGE = b"x" * 64
+TUPLES = 100_000
+
+
+def limits(run: Run) -> None:
+    laps = run.count(2000, least=50)
+    run.add("unix_us", _unix(laps))
+    run.add("zmq_us", _zmq(laps))
+    _memcpy(run)
+    calls = [((i,), {}) for i in range(run.count(TUPLES, least=1000))]
+    seconds, data = timed(lambda: pickle.dumps(calls, -1))
+    run.add("dumps_m_s", len(calls) / seconds / 1e6)
+    run.add("loads_m_s", len(calls) / timed(lambda: pickle.loads(data))[0] / 1e6)
+    run.add("call_m_s", len(calls) / timed(lambda: [jobs.noop(i) for i in range(len(calls))])[0] / 1e6)
+
+
+def _answer(there: socket.socket, laps: int) -> None:
+    for _ in range(laps):
+        there.send(there.recv(256))
+
+
+def _unix(laps: int) -> float:
+    """Return the median microseconds of a message to another process and back, by a socket pair."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    other = multiprocessing.get_context("fork").Process(target=_answer, args=(there, laps))
+    other.start()
+    took = []
+    for _ in range(laps):
+        began = time.perf_counter()
+        here.send(MESSAGE)
+        here.recv(256)
+        took.append(time.perf_counter() - began)
+    other.join()
+    here.close()
+    there.close()
+    return statistics.median(took) * 1e6
+
+
+def _answer_zmq(address: str, laps: int) -> None:
+    import zmq
+
+    with zmq.Context() as context, context.socket(zmq.PAIR) as there:
+        there.connect(address)
+        for _ in range(laps):
+            there.send(there.recv())
+
+
+def _zmq(laps: int) -> float:
+    """Return the same by zmq over ipc."""
+    import zmq
+
+    with tempfile.TemporaryDirectory() as folder, zmq.Context() as context, context.socket(zmq.PAIR) as here:
+        address = f"ipc://{Path(folder) / 's'}"
+        here.bind(address)
+        other = multiprocessing.get_context("spawn").Process(target=_answer_zmq, args=(address, laps))
+        other.start()
+        took = []
+        for _ in range(laps):
+            began = time.perf_counter()
+            here.send(MESSAGE)
+            here.recv()
+            took.append(time.perf_counter() - began)
+        other.join()
+    return statistics.median(took[10:]) * 1e6
+
+
+def _memcpy(run: Run) -> None:
+    import numpy as np
+
+    source = np.ones(max(1000, int(run.scale * 12_500_000)))
+    target = source.copy()
+    for _ in range(5):
+        run.add("memcpy_gb_s", source.nbytes / timed(lambda: np.copyto(target, source))[0] / 1e9)
