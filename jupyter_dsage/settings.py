@@ -21,6 +21,8 @@ WAITING_JOBS_PER_SLOT = 4
 """Jobs of an endless source kept waiting for each slot, however long they take."""
 GATHER_SECONDS = 0.005
 """Single jobs gather this long at most while the workers have enough to do, so that they travel together."""
+SUBMITTED_TOGETHER = 1024
+"""Single jobs that travel together at most: the workers have begun long before the last of 100,000 is submitted."""
 FEED_BYTES = 64_000_000
 """Pickled arguments sent to the child and not yet finished, for one batch; the feeder waits beyond it."""
 
@@ -148,6 +150,8 @@ CLIENT_CHECK_SECONDS = 1.0
 """How often the child looks whether its clients' processes live."""
 CHILD_CHECK_SECONDS = 1.0
 """How often a client looks whether its child is stopped."""
+ACKNOWLEDGE_SECONDS = 0.02
+"""What a client sent and is stored is acknowledged this much later at most, together with what came meanwhile."""
 STOPPED_SECONDS = 10.0
 """A process that has been stopped (SIGSTOP) for so long is taken for lost, and killed."""
 CHILD_STOPPED_SECONDS = 60.0

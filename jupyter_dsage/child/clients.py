@@ -6,6 +6,7 @@ A client is a process of this user that said hello. One that is killed is notice
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ class Client:
     look: bool
     got: int = 0
     """Its requests that are in the journal."""
+    told: int = 0
+    """... and how many of them it has been told of."""
     synced: bool = False
     """It has asked for the past: until then it knows no batches, and is told nothing of them."""
 
@@ -50,6 +53,7 @@ class Clients:
         """Batch -> the client that adds to it."""
         self._numbers = int(journal.meta("clients", "0")) if journal else 0
         self._next_check = 0.0
+        self._acknowledge_at = math.inf
         self._package = importlib.metadata.version("jupyter_dsage")
         self._python = "{}.{}".format(*sys.version_info)
 
@@ -75,7 +79,7 @@ class Clients:
         got = self._journal.count(number) if self._journal else 0
         for other in [other for other, client in self._clients.items() if client.number == number]:
             del self._clients[other]  # its connection before this one
-        self._clients[peer] = Client(number, hello.pid, hello.started, hello.look, got)
+        self._clients[peer] = Client(number, hello.pid, hello.started, hello.look, got, got)
         store = str(self._journal.folder) if self._journal else ""
         self.send(peer, m.Welcome(self._session, os.getpid(), self._package, self._python, number, got, store))
 
@@ -89,8 +93,12 @@ class Clients:
         self._clients.pop(peer, None)
 
     def next_due(self) -> float:
-        """Return when to call `check` (monotonic seconds)."""
-        return self._next_check
+        """Return when to call `check` or `acknowledge` (monotonic seconds)."""
+        return min(self._next_check, self._acknowledge_at)
+
+    def check_due(self, now: float) -> bool:
+        """Tell whether it is time for `check`."""
+        return now >= self._next_check
 
     def check(self, now: float) -> list[Peer]:
         """Let go of the clients whose processes are gone, once a second; return them."""
@@ -150,11 +158,18 @@ class Clients:
             if other.number != client and other.synced:
                 self.send(peer, message)
 
-    def acknowledge(self, stored: dict[int, int]) -> None:
-        """Tell clients how many of their requests are in the journal now."""
-        for peer, client in list(self._clients.items()):
+    def acknowledge(self, stored: dict[int, int], now: float) -> None:
+        """Tell clients how many of their requests are in the journal now, several together: to wake them costs 0.1 ms."""
+        for client in self._clients.values():
             if client.number in stored:
                 client.got += stored[client.number]
+                self._acknowledge_at = min(self._acknowledge_at, now + settings.ACKNOWLEDGE_SECONDS)
+        if now < self._acknowledge_at:
+            return
+        self._acknowledge_at = math.inf
+        for peer, client in list(self._clients.items()):
+            if client.got > client.told:
+                client.told = client.got
                 self.send(peer, m.Stored(client.got))
 
 

@@ -150,7 +150,7 @@ class Child:
             self._handle(e.TimePassed())
         self._desk.tell_past()
         self._recorder.flush()
-        self._clients.acknowledge(self._recorder.take_stored())
+        self._clients.acknowledge(self._recorder.take_stored(), now)
         self._performer.settle()
         self._performer.send_views(now)
 
@@ -288,7 +288,7 @@ class Child:
         The owner's end shows by end-of-file, or, since a fork of the owner may keep the pipe open, by a look at it.
         """
         now = self._clock()
-        looking = now >= self._clients.next_due()
+        looking = self._clients.check_due(now)
         for peer in self._clients.check(now):
             self._desk.part(peer)
         if looking:

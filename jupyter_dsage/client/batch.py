@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
@@ -54,7 +53,7 @@ class Batch(Gathering, Sequence[Job]):
         """What people should know of it; empty if there is nothing."""
         self._ledger = Ledger(name, self._cancel_one, lambda: not session.on_io_thread(), self._look)
         self._feeder = Feeder(self, name)
-        self._edit = threading.RLock()
+        self.edit = self._ledger.lock
         """Held while jobs are numbered, sent or cancelled, so that both sides count alike."""
         self._sent = 0
         self._seconds: float | None = None
@@ -77,7 +76,7 @@ class Batch(Gathering, Sequence[Job]):
         """Take a source in: its first job is drawn, pickled and checked now, the rest by the feeder."""
         self.check_alive()
         source.head = count, data = source.draw(self._ledger.total, strict=True)
-        with self._edit:
+        with self.edit:
             self.check_alive()
             if source.left is not None and not self._open:
                 self._given.append((self._ledger.total, source))
@@ -131,14 +130,13 @@ class Batch(Gathering, Sequence[Job]):
         if self._over is not None:
             raise SessionLost(self._over)
 
-    def reserve(self, count: int) -> int:
-        """Number jobs that are posted by the session itself (`submit`); return the first number."""
-        with self._edit:
-            self.check_alive()
-            first = self._sent
-            self._sent += count
-            self._ledger.grow(self._sent)
-            return first
+    def one_more(self) -> Job:
+        """Number a job that is posted by the session itself (`submit`), and return it; under `edit`."""
+        if self._over is not None:
+            raise SessionLost(self._over)
+        number = self._sent
+        self._sent = number + 1
+        return self._ledger.one_more(number)
 
     def found(self, known: m.KnownBatch) -> None:
         """Take note of what there is already of a batch that another client opened."""
@@ -148,7 +146,7 @@ class Batch(Gathering, Sequence[Job]):
 
     def adopted(self, total: int) -> None:
         """Take note that this client adds to it from now on, and how many jobs it has."""
-        with self._edit:
+        with self.edit:
             self._sent = total
             self.mine = True
             self._ledger.grow(total)
@@ -171,7 +169,7 @@ class Batch(Gathering, Sequence[Job]):
 
     def take(self, source: Source, count: int, data: bytes) -> None:
         """See `feeder.Sink`."""
-        with self._edit:
+        with self.edit:
             if source.dropped:
                 return
             first = self._sent
@@ -183,7 +181,7 @@ class Batch(Gathering, Sequence[Job]):
 
     def exhausted(self, source: Source) -> None:
         """See `feeder.Sink`."""
-        with self._edit:
+        with self.edit:
             if source.dropped:
                 return
             source.stop = self._sent
@@ -237,7 +235,7 @@ class Batch(Gathering, Sequence[Job]):
 
     def session_ended(self, reason: str) -> None:
         """End every job that has not: nobody is left to run it."""
-        with self._edit:
+        with self.edit:
             self._over = reason
             self._drop_sources(self._ledger.total)
         self._ledger.end(
@@ -296,7 +294,7 @@ class Batch(Gathering, Sequence[Job]):
 
     def cancel(self) -> None:
         """Cancel every job present that has not ended; running ones are interrupted, undrawn ones never drawn."""
-        with self._edit:
+        with self.edit:
             self._drop_sources(self._ledger.total)
             unsent = self._ledger.total - self._sent
             if unsent:

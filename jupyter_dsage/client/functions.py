@@ -44,6 +44,8 @@ class Functions:
         """Functions that were sent, by id, and their payloads (None: a service)."""
         self._pickled: dict[int, tuple[Captures, str]] = {}
         """id of a function object -> what it had captured when it was pickled, and its function id."""
+        self.fixed: dict[Callable[..., Any], str] = {}
+        """Functions that travel by name, and so never change -> function id."""
 
     def id_of(self, fn: Function) -> str:
         """Return the id of a function, sending it if the child does not have it; see `Session.scatter` for errors."""
@@ -55,7 +57,10 @@ class Functions:
         name = self._send(payload.dump_function(fn))
         if len(self._pickled) >= _KEPT:
             self._pickled.clear()
-        self._pickled[id(fn)] = (Captures(fn), name)
+            self.fixed.clear()
+        captures = self._pickled[id(fn)] = Captures(fn), name
+        if captures[0].fixed:
+            self.fixed[fn] = name
         return name
 
     def payload(self, function: str | None) -> bytes | None:

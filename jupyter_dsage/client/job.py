@@ -24,11 +24,12 @@ _ENDING = frozenset({"_result", "_exception"})
 class Job(Future[Any]):
     """One call with its arguments, and its outcome when there is one. `index`: its place in the batch."""
 
+    kept: Holder | None = None
+    """How it ended, once a retry has put a new `Job` in its place."""
+
     def __init__(self, ledger: Ledger, index: int) -> None:  # Future's own __init__ would make what it is to save
         self._ledger = ledger
         self.index = index
-        self.kept: Holder | None = None
-        """How it ended, once a retry has put a new `Job` in its place."""
 
     def __getattr__(self, name: str) -> Any:
         if name in _STATE:
@@ -94,6 +95,9 @@ class Job(Future[Any]):
         Raises the job's own exception (its traceback at the worker attached), TimeoutError, CancelledError,
         WorkerLost or SessionLost.
         """
+        first, count, values = self._ledger.recent
+        if 0 <= self.index - first < count and self.kept is None:  # in a loop over many: 0.2 us, 3 us otherwise
+            return values[self.index - first]
         value, error = self._wait(timeout)
         if error is not None:
             raise error

@@ -18,6 +18,7 @@ from jupyter_dsage.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
 _LOOK_SECONDS = 0.5
 """A thread that waits looks up this often, so that an interrupt is heard at any time."""
@@ -39,7 +40,12 @@ class Ledger:
         look: Callable[[int], str] = lambda _: "",
     ) -> None:
         self.name = name
-        self.changed = threading.Condition()
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self._waiting = 0
+        """Threads that wait."""
+        self.recent: tuple[int, int, list[Any]] = (0, 0, [])
+        """The run of jobs looked at last that returned plain values: first, how many, the values. They stay as they are."""
         self.total = 0
         """Jobs that have a number."""
         self.record = Record()
@@ -101,6 +107,11 @@ class Ledger:
             holder = self.holder(job)
             if holder is None:
                 raise RuntimeError(f"job {job.index} has not ended")
+            if job.kept is None:
+                first, stop = self.record.run_of(job.index)
+                values = holder.scalars(first, stop)
+                if values is not None:
+                    self.recent = (first, stop - first, values)
             return holder.ending(job.index)
 
     def output_of(self, job: Job) -> str:
@@ -139,12 +150,19 @@ class Ledger:
             if not self._may_wait():
                 raise UsageError(f"{what} has not ended, and a callback must not wait: it would wait for ever.")
             deadline = None if timeout is None else time.monotonic() + timeout
-            while not fact():
-                rest = None if deadline is None else deadline - time.monotonic()
-                if rest is not None and rest <= 0:
-                    raise TimeoutError(f"{what} has not ended within {timeout} s; it goes on.")
-                # Not longer at a time: a signal that comes just before the wait begins would not end it.
-                self.changed.wait(_LOOK_SECONDS if rest is None else min(rest, _LOOK_SECONDS))
+            self._waiting += 1
+            try:
+                self._wait(fact, deadline, what, timeout)
+            finally:
+                self._waiting -= 1
+
+    def _wait(self, fact: Callable[[], bool], deadline: float | None, what: str, timeout: float | None) -> None:
+        while not fact():
+            rest = None if deadline is None else deadline - time.monotonic()
+            if rest is not None and rest <= 0:
+                raise TimeoutError(f"{what} has not ended within {timeout} s; it goes on.")
+            # Not longer at a time: a signal that comes just before the wait begins would not end it.
+            self.changed.wait(_LOOK_SECONDS if rest is None else min(rest, _LOOK_SECONDS))
 
     # --- what ends jobs ------------------------------------------------------------------------------------
 
@@ -205,6 +223,14 @@ class Ledger:
                 self.failed.remove(first, stop)
                 self.lost.remove(first, stop)
             return runs
+
+    def one_more(self, number: int) -> Job:
+        """Note that there is a next job, and return it; under the lock."""
+        job = self._jobs[number] = Job(self, number)
+        self.total = number + 1
+        if self._waiting:
+            self.changed.notify_all()
+        return job
 
     def grow(self, total: int) -> None:
         """Note that there are jobs up to `total`."""

@@ -1,6 +1,6 @@
 """The client's I/O thread: sends what other threads post, hands what arrives to its session, notices a child's end.
 
-The only thread that touches the socket. It never runs user code but the callbacks of futures. Where the session has a
+It alone reads the socket; who posts writes into it if nobody else does at that moment. It never runs user code but the callbacks of futures. Where the session has a
 journal it goes on with the next child, and sends it again what the one before had not stored.
 """
 
@@ -50,8 +50,10 @@ class ChildLink:
         self._receiver = receiver
         self._poller = self._network.poller()
         self._outbox = Outbox()
-        self._ready = False
-        """Whether the child has welcomed this client: until then what is posted waits."""
+        self._sending = threading.Lock()
+        """Held by who sends: the I/O thread, or who posts."""
+        self._link: Link | None = None
+        """The connection, once the child has welcomed this client: until then what is posted waits."""
         self._awake = threading.Lock()
         self._woken = False
         self._closing = False
@@ -72,10 +74,6 @@ class ChildLink:
         """Have messages sent that are made on the I/O thread when their turn comes."""
         self._put(make)
 
-    def is_last(self, make: Deferred) -> bool:
-        """Tell whether this is what was posted last, and is not yet sent."""
-        return self._outbox.is_last(make)
-
     def charge(self, size: int) -> None:
         """Note that what was posted last has grown by so many bytes."""
         self._outbox.charge(size)
@@ -87,11 +85,32 @@ class ChildLink:
 
     def _put(self, item: Encoded | Deferred) -> None:
         self._outbox.put(item)
+        if self._send_now():
+            return
         with self._awake:
             if self._woken or self._closing:
                 return
             self._woken = True
             self._poller.wake()
+
+    def _send_now(self) -> bool:
+        """Send what is due from the caller's thread, if nobody else is sending; tell whether nothing is left to do.
+
+        It saves a wake of the I/O thread, about 0.1 ms, and works while a cell holds the interpreter lock.
+        """
+        if not self._sending.acquire(blocking=False):
+            return False
+        try:
+            link = self._link
+            if link is None:
+                return False
+            for frames in self._outbox.due(closing=False):
+                link.send(frames)
+            return not self._outbox.gathers and not getattr(link, "wants_write", False)
+        except PeerGoneError:
+            return False  # the I/O thread finds out why, and sends again what must be
+        finally:
+            self._sending.release()
 
     def on_thread(self) -> bool:
         """Tell whether the caller runs on the I/O thread, where waiting would wait for ever."""
@@ -133,13 +152,14 @@ class ChildLink:
         link = self._network.connect(child.address)
         self._poller.watch(link)
         self._poller.watch(child.life)
-        self._ready = False
         try:
             link.send(codec.encode(self._receiver.hello()))
             self._serve(child, link)
         except PeerGoneError:
             log.debug("The connection to the child has ended.")  # with the child, whose end is looked into next
         finally:
+            with self._sending:
+                self._link = None
             self._poller.unwatch(link)
             self._poller.unwatch(child.life)
             link.close()
@@ -151,7 +171,7 @@ class ChildLink:
             ready = self._poller.wait(rest)
             with self._awake:
                 self._woken = False
-            rest = self._empty_outbox(link)
+            rest = self._empty_outbox()
             while (frames := link.receive()) is not None:
                 self._take(frames, link)
             if self._closing or child.life in ready:
@@ -160,12 +180,13 @@ class ChildLink:
                 next_look = time.monotonic() + settings.CHILD_CHECK_SECONDS
                 child.look_after()
 
-    def _empty_outbox(self, link: Link) -> float:
+    def _empty_outbox(self) -> float:
         """Send what is posted; return the seconds after which to look again."""
-        if not self._ready:
-            return settings.CHILD_CHECK_SECONDS
-        for frames in self._outbox.due(closing=self._closing):
-            link.send(frames)
+        with self._sending:
+            if self._link is None:
+                return settings.CHILD_CHECK_SECONDS
+            for frames in self._outbox.due(closing=self._closing):
+                self._link.send(frames)
         return settings.GATHER_SECONDS if self._outbox.gathers else settings.CHILD_CHECK_SECONDS
 
     def _take(self, frames: list[Frame], link: Link) -> None:
@@ -184,8 +205,9 @@ class ChildLink:
     def _welcomed(self, welcome: m.Welcome, link: Link) -> None:
         self._outbox.keeping = bool(welcome.store)
         self._outbox.stored(welcome.got)
-        for kept in self._outbox.again():
-            link.send(kept)
-        link.send(codec.encode(m.Sync()))
-        self._ready = True
-        self._empty_outbox(link)
+        with self._sending:
+            for kept in self._outbox.again():
+                link.send(kept)
+            link.send(codec.encode(m.Sync()))
+            self._link = link
+        self._empty_outbox()

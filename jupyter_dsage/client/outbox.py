@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 
 class Deferred(Protocol):
-    """Messages that are made when their turn comes. `size`: about how many bytes they will have."""
+    """Messages that are made when their turn comes.
+
+    `size`: about how many bytes they will have; `room`: how many more calls may join, set to 0 by what is posted behind.
+    """
 
     size: int
+    room: int
 
     def due(self) -> bool:
         """Tell whether they should go now, though nothing else waits behind them."""
@@ -62,17 +66,14 @@ class Outbox:
         return Encoded(codec.encode(message, *frames), isinstance(message, m.REQUESTS), size)
 
     def put(self, item: Encoded | Deferred) -> None:
-        """Post something."""
+        """Post something; what gathers before it takes nothing more, so that the order stays."""
+        try:
+            self._waiting[-1].room = 0  # type: ignore[union-attr]
+        except (IndexError, AttributeError):
+            pass
         self._waiting.append(item)
         if item.size:
             self.charge(item.size)
-
-    def is_last(self, make: Deferred) -> bool:
-        """Tell whether this is what was posted last, and is not yet sent."""
-        try:
-            return self._waiting[-1] is make
-        except IndexError:
-            return False
 
     # --- room ----------------------------------------------------------------------------------------------
 

@@ -247,6 +247,11 @@ class Record:
         runs = zip(self._firsts[:last], self._ends[:last], strict=True)
         return [(first, min(end, stop), holder) for first, (end, holder) in runs]
 
+    def run_of(self, job: int) -> Run:
+        """Return the run of jobs with which an ended job ended."""
+        at = bisect_right(self._firsts, job) - 1
+        return self._firsts[at], self._ends[at][0]
+
     def find(self, job: int) -> Holder | None:
         """Return who knows how a job ended, or None if it has not."""
         at = bisect_right(self._firsts, job) - 1

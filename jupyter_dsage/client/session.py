@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_dsage import settings
@@ -67,6 +67,8 @@ class Session(Attending):
         self._functions = Functions(self.post, services, self._pool.offered, self._shelf.function)
         self._submitters: dict[bool, Submitter] = {}
         """Whether for services -> the open batch of single jobs."""
+        self._quick: Submitter | None = None
+        """That for functions, once there is one."""
         self._link = ChildLink(started, self)
         _alive[self] = None
         try:
@@ -120,11 +122,17 @@ class Session(Attending):
 
     def submit(self, fn: Function, /, *args: Any, **kwargs: Any) -> Job:
         """Run one call; returns its `Job`. Consecutive calls gather in a batch, ``"submit"`` or ``"calls"``."""
+        if not kwargs and type(fn) is FunctionType and self._quick is not None:
+            known = self._functions.fixed.get(fn)
+            job = None if known is None else self._quick.quick(known, args)
+            if job is not None:
+                return job
         function = self.function(fn)
         plain = self._functions.is_service(function)
         with self._lock:
             if plain not in self._submitters:
                 self._submitters[plain] = self.new_submitter("calls" if plain else "submit", plain=plain)
+                self._quick = self._submitters.get(False)
         return self._submitters[plain].submit(function, args, kwargs)
 
     def executor(self) -> DsageExecutor:

@@ -11,6 +11,7 @@ import collections
 import os
 import socket
 import struct
+import threading
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
@@ -41,6 +42,7 @@ class StreamLink:
         """Descriptors whose message has not been taken yet."""
         self._out: collections.deque[tuple[memoryview, Sequence[Segment]]] = collections.deque()
         """What the socket has not taken, each with the segments that go beside its first byte."""
+        self._writing = threading.Lock()
         self.gone = False
 
     @property
@@ -75,26 +77,31 @@ class StreamLink:
                 shared.append(segment)
                 sizes.append(size | _SHARED)
         head = _COUNT.pack(len(frames)) + struct.pack(f"<{len(frames)}Q", *sizes)
-        self._out.append((memoryview(b"".join([head, *parts])), shared))
+        with self._writing:
+            self._out.append((memoryview(b"".join([head, *parts])), shared))
         self.flush()
 
     def flush(self) -> None:
-        """Hand over to the socket what it takes now."""
-        try:
-            while self._out:
-                data, shared = self._out[0]
-                if shared:
-                    sent = socket.send_fds(self._socket, [data], [segment.descriptor for segment in shared])
-                else:
-                    sent = self._socket.send(data)
-                if sent == len(data):
-                    self._out.popleft()
-                else:
-                    self._out[0] = (data[sent:], ())
-        except BlockingIOError:
-            return
-        except OSError:
-            self.gone = True  # what it sent before can still be read
+        """Hand over to the socket what it takes now; the one call that another thread may make, beside `send`."""
+        with self._writing:
+            try:
+                while self._out:
+                    self._write_first()
+            except BlockingIOError:
+                return
+            except OSError:
+                self.gone = True  # what it sent before can still be read
+
+    def _write_first(self) -> None:
+        data, shared = self._out[0]
+        if shared:
+            sent = socket.send_fds(self._socket, [data], [segment.descriptor for segment in shared])
+        else:
+            sent = self._socket.send(data)
+        if sent == len(data):
+            self._out.popleft()
+        else:
+            self._out[0] = (data[sent:], ())
 
     # --- in ------------------------------------------------------------------------------------------------
 
@@ -158,9 +165,10 @@ class StreamLink:
 
     def close(self) -> None:
         """See `transport.Link`."""
-        self.gone = True
-        self._out.clear()
-        self._socket.close()
+        with self._writing:
+            self.gone = True
+            self._out.clear()
+            self._socket.close()
         while self._arrived:
             os.close(self._arrived.popleft())
 

@@ -67,6 +67,8 @@ class UnixLink(StreamLink):
 
     def drain(self, seconds: float | None = None) -> None:
         """Wait until all that was sent has left, or for so long."""
+        if not self._out:
+            return
         deadline = None if seconds is None else time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
             while self.wants_write and self._connected:
@@ -80,8 +82,7 @@ class UnixLink(StreamLink):
 
     def close(self) -> None:
         """See `transport.Link`. What was handed to send is given a moment to leave."""
-        if self._out:
-            self.drain(_LAST_SECONDS)
+        self.drain(_LAST_SECONDS)
         super().close()
 
 

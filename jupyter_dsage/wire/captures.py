@@ -27,6 +27,11 @@ class Captures:
         self._function = function
         self._key: Key | None = () if by_reference(function) else _key(function, set())
 
+    @property
+    def fixed(self) -> bool:
+        """Whether the function travels by its name, and captures nothing."""
+        return self._key == ()
+
     def same(self, function: Any) -> bool:
         """Tell whether this is the function, and what it captured is unchanged; False where that cannot be told."""
         if function is not self._function or self._key is None:

@@ -227,6 +227,11 @@ def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any], number: int) -> Cal
     return memoryview(pack(pickle.dumps((EACH, [(data, 0, len(beside.views))]), PROTOCOL), beside.views))
 
 
+def dump_numbers(calls: Sequence[tuple[Any, ...]]) -> bytes:
+    """Return a chunk of jobs whose arguments are scalars, given by position."""
+    return pickle.dumps((TUPLES, calls), PROTOCOL)
+
+
 def dump_packed(calls: Sequence[Call | Frame]) -> Frame:
     """Return a chunk of jobs that went through `pack_call`."""
     if isinstance(calls[0], memoryview):

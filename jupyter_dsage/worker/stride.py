@@ -48,13 +48,13 @@ class Stride:
         add = values.append
         words[STARTED] = self._since
         if bare:
-            for words[JOB], item in enumerate(calls, first):  # noqa: B007, B020  (the page's word is the loop's variable)
+            for words[JOB], item in enumerate(calls, first):
                 value = function(item)
                 if halt or type(value) not in _NUMBERS:
                     return value
                 add(value)
         else:
-            for words[JOB], args in enumerate(calls, first):  # noqa: B007, B020
+            for words[JOB], args in enumerate(calls, first):
                 value = function(*args)
                 if halt or type(value) not in _NUMBERS:
                     return value
