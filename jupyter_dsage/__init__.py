@@ -30,6 +30,7 @@ from jupyter_dsage.errors import (
     UsageError,
     WorkerLost,
 )
+from jupyter_dsage.settings import VERSION
 
 if TYPE_CHECKING:
     from jupyter_dsage.client.batch import Batch
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.session import Session
     from jupyter_dsage.services import TimeSeries
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "Batch",

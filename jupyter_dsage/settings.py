@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+VERSION = "0.1.0"
+"""The package's; clients, children and worker servers of different ones refuse each other."""
+
 # --- chunks (core/chunks.py) -------------------------------------------------------------------------------
 CHUNK_SECONDS = 0.0075
 """Work in one lease. Measured: 2 ms chunks of 1 ms jobs cost 15 % of two cores, 10 ms ones 5 %."""
@@ -176,11 +179,11 @@ MAX_JOBS = 2**53
 
 # --- shared memory (wire/segments.py) ------------------------------------------------------------------------
 SHARED_BYTES = 65_536
-"""Buffers above this leave the pickle and lie in a segment: below it a copy costs less than a descriptor and a mapping."""
+"""Buffers above this leave the pickle and lie in a segment: below it a copy costs less than a descriptor."""
 SHARED_FRAME_BYTES = 262_144
-"""A frame above this that came otherwise (from the journal, from another host) is put into a segment to be passed on."""
+"""A frame above this that came otherwise (from the journal, from another host) is passed on in a segment."""
 SHARED_OPEN = 256
-"""Segments that a process reads at once, each with a descriptor: 1,024 is a usual limit, and most of it is the user's."""
+"""Segments that a process reads at once, each with a descriptor: 1,024 is a usual limit, most of it the user's."""
 SHARED_STEP_BYTES = 1_048_576
 """Written at a time: see `segments.write`."""
 SHARED_SPARE = 64

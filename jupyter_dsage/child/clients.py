@@ -5,7 +5,6 @@ A client is a process of this user that said hello. One that is killed is notice
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import os
 import sys
@@ -54,7 +53,7 @@ class Clients:
         self._numbers = int(journal.meta("clients", "0")) if journal else 0
         self._next_check = 0.0
         self._acknowledge_at = math.inf
-        self._package = importlib.metadata.version("jupyter_dsage")
+        self._package = settings.VERSION
         self._python = "{}.{}".format(*sys.version_info)
 
     def __contains__(self, peer: Peer) -> bool:
@@ -159,7 +158,7 @@ class Clients:
                 self.send(peer, message)
 
     def acknowledge(self, stored: dict[int, int], now: float) -> None:
-        """Tell clients how many of their requests are in the journal now, several together: to wake them costs 0.1 ms."""
+        """Tell clients how many of their requests are in the journal now, several together: a wake costs 0.1 ms."""
         for client in self._clients.values():
             if client.number in stored:
                 client.got += stored[client.number]

@@ -5,7 +5,6 @@ A part of `Session`. All but `watch` and `_ask` is called by the I/O thread (see
 
 from __future__ import annotations
 
-import importlib.metadata
 import itertools
 import json
 import os
@@ -16,8 +15,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from jupyter_dsage import settings
 from jupyter_dsage.client.engines import Engines
 from jupyter_dsage.client.ledger import CANCELLED
@@ -26,6 +23,7 @@ from jupyter_dsage.client.losses import lost_jobs
 from jupyter_dsage.client.shelf import Shelf
 from jupyter_dsage.client.start import find_child
 from jupyter_dsage.errors import DsageError, EngineError, SessionLost, StartError
+from jupyter_dsage.lazy import psutil
 from jupyter_dsage.store.sessions import read
 from jupyter_dsage.wire import messages as m
 
@@ -110,7 +108,7 @@ class Attending:
     def hello(self) -> m.Hello:
         """See `link.Receiver`."""
         python = "{}.{}".format(*sys.version_info)
-        version = importlib.metadata.version("jupyter_dsage")
+        version = settings.VERSION
         started = psutil.Process().create_time()
         return m.Hello(settings.PROTOCOL, version, python, os.getpid(), started, self._client, self._look)
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
-import psutil
-
 from jupyter_dsage import settings
 from jupyter_dsage.client.outbox import Patience
 from jupyter_dsage.errors import StartError
+from jupyter_dsage.lazy import psutil
 from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.store.sessions import Connection, lives
 

@@ -15,6 +15,8 @@ from jupyter_dsage.wire.captures import Captures
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from jupyter_dsage.wire.payload import Frame
+
     Function = Callable[..., Any] | str
 
 _KEPT = 1000
@@ -33,14 +35,14 @@ class Functions:
         post: Callable[..., None],
         registered: Mapping[str, Callable[..., Any]],
         offered: Callable[[str], set[str]],
-        journaled: Callable[[str], bytes | None],
+        journaled: Callable[[str], Frame | None],
     ) -> None:
         self._post = post
         self._registered = {key: payload.dump_function(function) for key, function in registered.items()}
         self._offered = offered
         self._journaled = journaled
         self._lock = threading.RLock()
-        self._sent: dict[str, bytes | None] = {}
+        self._sent: dict[str, Frame | None] = {}
         """Functions that were sent, by id, and their payloads (None: a service)."""
         self._pickled: dict[int, tuple[Captures, str]] = {}
         """id of a function object -> what it had captured when it was pickled, and its function id."""
@@ -63,7 +65,7 @@ class Functions:
             self.fixed[fn] = name
         return name
 
-    def payload(self, function: str | None) -> bytes | None:
+    def payload(self, function: str | None) -> Frame | None:
         """Return a function as it travels, by its id; None for a service that workers know by themselves."""
         return self._sent[function] if function in self._sent else self._journaled(function or "")
 
@@ -90,7 +92,7 @@ class Functions:
             self._post(m.Service(function, name))
         return function
 
-    def _send(self, data: bytes) -> str:
+    def _send(self, data: Frame) -> str:
         function = ids.function_id(data)
         with self._lock:
             if function not in self._sent:

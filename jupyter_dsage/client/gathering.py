@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -137,6 +136,8 @@ class Gathering:
 
     async def _until(self, fact: Callable[[], bool]) -> None:
         """Wait on the event loop until a fact holds."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
 

@@ -45,7 +45,7 @@ class Ledger:
         self._waiting = 0
         """Threads that wait."""
         self.recent: tuple[int, int, list[Any]] = (0, 0, [])
-        """The run of jobs looked at last that returned plain values: first, how many, the values. They stay as they are."""
+        """The run of jobs looked at last that returned plain values, which stay: the first, how many, the values."""
         self.total = 0
         """Jobs that have a number."""
         self.record = Record()

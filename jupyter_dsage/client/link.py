@@ -1,7 +1,8 @@
 """The client's I/O thread: sends what other threads post, hands what arrives to its session, notices a child's end.
 
-It alone reads the socket; who posts writes into it if nobody else does at that moment. It never runs user code but the callbacks of futures. Where the session has a
-journal it goes on with the next child, and sends it again what the one before had not stored.
+It alone reads the socket; who posts writes into it if nobody else does at that moment. It never runs user code but the
+callbacks of futures. Where the session has a journal it goes on with the next child, and sends it again what the one
+before had not stored.
 """
 
 from __future__ import annotations

@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import msgspec
-import psutil
 
 from jupyter_dsage.client import place
-from jupyter_dsage.client.session import Session, living
 from jupyter_dsage.client.start import find_child, start_child
 from jupyter_dsage.errors import UsageError
+from jupyter_dsage.lazy import psutil
 from jupyter_dsage.net.engine_url import parse_urls
 from jupyter_dsage.store import sessions as stored
-from jupyter_dsage.wire import payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from jupyter_dsage.client.session import Session
     from jupyter_dsage.store.sessions import Record
 
     Urls = Iterable[str | Sequence[object]] | str | None
@@ -53,8 +52,17 @@ def spawn(
     )
     engines = parse_urls(urls)
     for service in (services or {}).values():
+        from jupyter_dsage.wire import payload
+
         payload.dump_function(service)  # before anything starts: one that cannot travel is named here
-    child = start_child(engines, log, name=name, journal=journal, stay=stay)
+    starting = start_child(engines, log, name=name, journal=journal, stay=stay)
+    try:
+        from jupyter_dsage.client.session import Session  # 50 ms, while the child loads too
+
+        child = starting.finish()
+    except BaseException:  # whatever it is, the child goes; raised again
+        starting.give_up()
+        raise
     return Session(child, engines, name, services or {}, stay=stay)
 
 
@@ -66,6 +74,8 @@ def attach(name: str | None = None, *, look: bool = False) -> Session:
     there, the rest runs. `look`: only look and give orders; the child does not stay for such a client. Raises
     UsageError where it cannot be told which one is meant, StartError if it cannot be revived.
     """
+    from jupyter_dsage.client.session import Session, living
+
     record = _meant(name)
     for session in living():
         if session.id == record.id:
@@ -79,6 +89,8 @@ def attach(name: str | None = None, *, look: bool = False) -> Session:
 
 def found_here() -> Record | None:
     """Return the session of this kernel, or of this notebook, that `attach` would bring back; None if there is none."""
+    from jupyter_dsage.client.session import living
+
     here = {session.id for session in living()}
     records = [record for record in stored.records() if record.id not in here]
     return _of_this_place(records)
@@ -107,6 +119,8 @@ def _meant(name: str | None) -> Record:
         if here is None:
             raise UsageError(f"There is no session {name!r}; {_there(records)}")
         return here
+    from jupyter_dsage.client.session import living
+
     living_here = {session.id for session in living()}
     away = [record for record in records if record.id not in living_here]
     if (here := _of_this_place(away) or _of_this_place(records)) is not None:

@@ -7,6 +7,7 @@ started anew is sent the rest again. Who posts much is slowed down here (P10).
 from __future__ import annotations
 
 import collections
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class Deferred(Protocol):
     """Messages that are made when their turn comes.
 
-    `size`: about how many bytes they will have; `room`: how many more calls may join, set to 0 by what is posted behind.
+    `size`: about how many bytes they will have; `room`: how many more calls may join, 0 once more is posted behind.
     """
 
     size: int
@@ -67,10 +68,10 @@ class Outbox:
 
     def put(self, item: Encoded | Deferred) -> None:
         """Post something; what gathers before it takes nothing more, so that the order stays."""
-        try:
-            self._waiting[-1].room = 0  # type: ignore[union-attr]
-        except (IndexError, AttributeError):
-            pass
+        with contextlib.suppress(IndexError):  # nothing waits
+            last = self._waiting[-1]
+            if not isinstance(last, Encoded):
+                last.room = 0
         self._waiting.append(item)
         if item.size:
             self.charge(item.size)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.job import Job
     from jupyter_dsage.client.options import Options
     from jupyter_dsage.net.engine_url import EngineURL
+    from jupyter_dsage.wire.payload import Frame
 
     Function = Callable[..., Any] | str
     Urls = Iterable[str | Sequence[object]] | str | None
@@ -194,7 +195,7 @@ class Session(Attending):
         """Tell whether a function's id is that of a service: its jobs and outcomes are plain data."""
         return self._functions.is_service(function)
 
-    def function_payload(self, function: str | None) -> bytes | None:
+    def function_payload(self, function: str | None) -> Frame | None:
         """Return a function as it travels, by its id; None for a service that workers know by themselves."""
         return self._functions.payload(function)
 

@@ -91,7 +91,7 @@ class Shelf:
             self._away.discard(chunk)
         return data
 
-    def function(self, name: str) -> bytes | None:
+    def function(self, name: str) -> Frame | None:
         """Return a function's payload from the journal, by its id, or None."""
         return None if self._journal is None else self._journal.named(name)
 

@@ -7,7 +7,6 @@ child is gone is revived by starting another on the same journal, whose lock see
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import os
 import select
 import shutil
@@ -29,7 +28,7 @@ from jupyter_dsage.store import sessions
 from jupyter_dsage.wire.setup import ChildSetup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from jupyter_dsage.net.engine_url import EngineURL
     from jupyter_dsage.store.sessions import Record
@@ -43,10 +42,10 @@ class JournalInUseError(StartError):
 
 def start_child(
     engines: Sequence[EngineURL], log: Log = None, *, name: str | None = None, journal: bool = True, stay: bool = False
-) -> ChildProcess:
+) -> Starting:
     """Start the child of a new session; its log goes to an open file, else to its folder.
 
-    Raises StartError, with the end of the log, when it does not come up; UsageError for a log that is no file.
+    Raises StartError; UsageError for a log that is no file.
     """
     session = ids.new_session_id()
     store = _new_store(session) if journal else ""
@@ -64,11 +63,11 @@ def start_child(
         settings.IDLE_SECONDS,
     )
     if journal:
-        version = importlib.metadata.version("jupyter_dsage")
+        version = settings.VERSION
         here = (place.kernel(), place.notebook())
         sessions.write(sessions.Record(session, name or session, time.time(), *here, version, setup))
     try:
-        return _started(setup, log)
+        return Starting(setup, log)
     except BaseException:  # whatever it is, the folder goes; raised again
         if journal:
             shutil.rmtree(store, ignore_errors=True)
@@ -89,7 +88,7 @@ def find_child(record: Record, log: Log = None) -> Started:
 
     Raises StartError.
     """
-    version = importlib.metadata.version("jupyter_dsage")
+    version = settings.VERSION
     if record.package != version:
         raise StartError(
             f"Session {record.name!r} was made by jupyter_dsage {record.package}, and this is {version}: attach to it "
@@ -117,56 +116,84 @@ def revive(record: Record, log: Log = None) -> ChildProcess:
 
 
 def _started(setup: ChildSetup, log: Log, *, revived: bool = False) -> ChildProcess:
-    folder = Path(setup.folder)
-    path = Path(setup.store or setup.folder) / "child.log"
-    with contextlib.ExitStack() as stack:
+    return Starting(setup, log, revived=revived).finish()
+
+
+class Starting:
+    """A child that has been started, and is not known to listen yet. Raises StartError where it cannot be started."""
+
+    def __init__(self, setup: ChildSetup, log: Log, *, revived: bool = False) -> None:
+        folder = Path(setup.folder)
+        self._setup = setup
+        self._revived = revived
+        self._log = path = Path(setup.store or setup.folder) / "child.log"
+        ahead = [setup.folder] if not revived and any(not engine.host for engine in setup.engines) else []
+        with contextlib.ExitStack() as stack:
+            try:
+                own = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                stack.callback(os.close, own)
+                self._process = subprocess.Popen(
+                    launch.command("jupyter_dsage.child.__main__", *ahead),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=_descriptor(log) if log is not None else own,
+                    start_new_session=True,
+                )
+            except BaseException:  # whatever it is, the folder goes; raised again
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        named = getattr(log, "name", None)
+        shown = Path(named) if isinstance(named, str) else path
+        self._child = ChildProcess(setup.session, folder, self._process, shown, setup.store, stays=setup.stay)
+        self._guarded(self._send_setup)
+
+    def finish(self) -> ChildProcess:
+        """Wait until the child listens, and return it; raises StartError, with the end of its log."""
+        self._guarded(self._wait_ready)
+        return self._child
+
+    def give_up(self) -> None:
+        """End it, and leave nothing of it."""
+        self._process.kill()
+        self._child.release()
+        if self._setup.store and not self._revived:
+            shutil.rmtree(self._setup.store, ignore_errors=True)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Take a step; where it fails the child ends, and nothing of it stays."""
         try:
-            own = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            stack.callback(os.close, own)
-            process = subprocess.Popen(
-                launch.command("jupyter_dsage.child"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=_descriptor(log) if log is not None else own,
-                start_new_session=True,
-            )
-        except BaseException:  # whatever it is, the folder goes; raised again
-            shutil.rmtree(folder, ignore_errors=True)
+            step()
+        except BaseException as error:
+            self._process.kill()
+            tail = _tail(self._log)
+            self.give_up()
+            if isinstance(error, OSError):
+                kind = JournalInUseError if self._process.returncode == settings.EXIT_IN_USE else StartError
+                raise kind(f"The background process of the session did not start: {error}.\n{tail}") from None
             raise
-    named = getattr(log, "name", None)
-    started = ChildProcess(
-        setup.session, folder, process, Path(named) if isinstance(named, str) else path, setup.store, stays=setup.stay
-    )
-    try:
-        _hand_over(process, setup, revived=revived)
-    except BaseException as error:
-        process.kill()
-        tail = _tail(path)
-        started.release()
-        if isinstance(error, OSError):
-            kind = JournalInUseError if process.returncode == settings.EXIT_IN_USE else StartError
-            raise kind(f"The background process of the session did not start: {error}.\n{tail}") from None
-        raise
-    return started
 
+    def _send_setup(self) -> None:
+        if self._process.stdin is None:
+            raise OSError("it has no pipes")
+        with contextlib.suppress(BrokenPipeError):  # it has ended already: its exit code says more
+            self._process.stdin.write(msgspec.json.encode(self._setup) + b"\n")
+            self._process.stdin.flush()
 
-def _hand_over(process: subprocess.Popen[bytes], setup: ChildSetup, *, revived: bool) -> None:
-    """Send the setup and wait for the word ``ready``; raises OSError if it does not come."""
-    if process.stdin is None or process.stdout is None:
-        raise OSError("it has no pipes")
-    with contextlib.suppress(BrokenPipeError):  # it has ended already: its exit code says more
-        process.stdin.write(msgspec.json.encode(setup) + b"\n")
-        process.stdin.flush()
-    seconds = settings.REVIVE_SECONDS if revived else settings.START_SECONDS
-    deadline = time.monotonic() + seconds
-    word = b""
-    while not word.endswith(b"\n"):
-        if not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            raise OSError(f"it said nothing for {seconds:.0f} s")
-        data = os.read(process.stdout.fileno(), 100)
-        if not data:
-            raise OSError(f"it ended with exit code {process.wait()}")
-        word += data
+    def _wait_ready(self) -> None:
+        """Wait for the word ``ready``; raises OSError if it does not come."""
+        process = self._process
+        if process.stdout is None:
+            raise OSError("it has no pipes")
+        seconds = settings.REVIVE_SECONDS if self._revived else settings.START_SECONDS
+        deadline = time.monotonic() + seconds
+        word = b""
+        while not word.endswith(b"\n"):
+            if not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise OSError(f"it said nothing for {seconds:.0f} s")
+            data = os.read(process.stdout.fileno(), 100)
+            if not data:
+                raise OSError(f"it ended with exit code {process.wait()}")
+            word += data
 
 
 def _me() -> tuple[int, float]:

@@ -10,9 +10,7 @@ import collections
 import math
 import os
 import shutil
-import socket
 import subprocess
-import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -20,7 +18,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.stream import StreamLink
-from jupyter_dsage.net.sweep import MARK, collect, sweep
+from jupyter_dsage.net.sweep import collect, sweep
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 
@@ -43,7 +41,9 @@ class LocalHost:
     """Watches its own sources in the poller it is given; socket and output lie in a folder of its own."""
 
     def __init__(self, setup: m.SupervisorSetup, network: Network, poller: Poller, log: logging.Logger) -> None:
-        self._folder = tempfile.mkdtemp(prefix="dsage-", dir=setup.folder)
+        self._ahead = launch.taken(setup.folder)
+        """A supervisor that was started before anybody asked for a worker."""
+        self._folder = self._ahead[0] if self._ahead else launch.supervisor_folder(setup.folder)
         self._listener = network.listen(f"ipc://{self._folder}/w.sock")
         self._setup = setup.at(self._listener.address, folder=self._folder)
         self._poller = poller
@@ -62,20 +62,8 @@ class LocalHost:
         """Whether there is no supervisor; the next order to start a worker starts one."""
 
     def _open(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._process = subprocess.Popen(
-                    launch.command("jupyter_dsage.worker", str(theirs.fileno())),
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=2,
-                    start_new_session=True,
-                    env={**os.environ, MARK: self._folder},
-                )
-            except OSError:  # raised again, with nothing left open
-                ours.close()
-                raise
+        _, self._process, ours = self._ahead or launch.supervisor(self._folder)
+        self._ahead = None
         _supervisors.add(self._process.pid)
         self._link = StreamLink(ours)
         self._asked = time.monotonic()
@@ -224,6 +212,9 @@ class LocalHost:
         """Tell the supervisor, by closing the link, to kill its workers and exit; nothing more is read."""
         if not self.gone:
             self._drop_link()
+        if self._ahead is not None:
+            _, self._process, ours = self._ahead
+            ours.close()
         self._poller.unwatch(self._listener)
         self._listener.close()
 

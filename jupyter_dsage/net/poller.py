@@ -1,7 +1,7 @@
 """Waits for links, listeners and descriptors of every transport: one poller for all; see `transport.Poller`.
 
-The system's own selector waits for whatever has a descriptor. Sockets of zmq have none that can be waited for like that;
-where there are some, zmq waits for them and for the selector.
+The system's own selector waits for whatever has a descriptor. Sockets of zmq have none that can be waited for like
+that; where there are some, zmq waits for them and for the selector.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Poller:
             import zmq
 
             self._zmq = zmq.Poller()
-            self._zmq.register(self._selector.fileno(), _READ)  # type: ignore[attr-defined]  (zmq.POLLIN is this bit)
+            self._zmq.register(self._selector.fileno(), _READ)  # zmq.POLLIN is this bit
         self._sockets[socket] = source
         self._zmq.register(socket, _READ)
 
@@ -94,14 +94,14 @@ class Poller:
 
     def wait(self, seconds: float | None) -> list[Source]:
         """See `transport.Poller`."""
-        ready: list[Source] = [source for source in self._many if source.pending]
+        ready: list[Any] = [source for source in self._many if source.pending]
         deadline = math.inf if seconds is None else time.monotonic() + seconds
         rest = 0.0 if ready else seconds
         while not self._once(rest, ready) and not ready and rest != 0:
             rest = None if seconds is None else max(0.0, deadline - time.monotonic())
         return ready
 
-    def _once(self, seconds: float | None, ready: list[Source]) -> bool:
+    def _once(self, seconds: float | None, ready: list[Any]) -> bool:
         """Wait once, and add what is ready; return False if that was not to be waited for, such as a newcomer."""
         if self._unconnected:
             self._connect()

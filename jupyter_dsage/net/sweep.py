@@ -13,7 +13,7 @@ import os
 import sys
 import time
 
-import psutil
+from jupyter_dsage.lazy import psutil
 
 MARK = "JUPYTER_DSAGE_PLACE"
 """Environment variable: the folder of the supervisor to which a process belongs."""

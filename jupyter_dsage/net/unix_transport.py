@@ -98,7 +98,7 @@ class UnixListener(Many):
         except OSError:
             self._socket.close()
             raise
-        self._socket.setblocking(False)
+        self._socket.setblocking(False)  # noqa: FBT003  (the standard library's signature)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, _READ, None)
         self._links: dict[Peer, StreamLink] = {}

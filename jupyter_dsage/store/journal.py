@@ -21,10 +21,9 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import psutil
-
 from jupyter_dsage import settings
 from jupyter_dsage.errors import JournalBusyError, JournalError
+from jupyter_dsage.lazy import psutil
 from jupyter_dsage.wire import segments
 
 if TYPE_CHECKING:
@@ -215,7 +214,7 @@ class JournalReader:
         self._db: sqlite3.Connection | None = None
 
     def payload(self, row: int) -> Frame:
-        """Return a row's payload; raises JournalError. A large one is mapped, and read from the disk as it is needed."""
+        """Return a row's payload; raises JournalError. A large one is mapped, and read as it is needed."""
         with self._lock:
             return _payload(self._opened(), self._folder / "payloads", row, mapping=self._mapping)
 

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import msgspec
-import psutil
 from jupyter_core.paths import jupyter_data_dir
 
 from jupyter_dsage import settings
+from jupyter_dsage.lazy import psutil
 from jupyter_dsage.store.journal import write_private
 from jupyter_dsage.wire.setup import ChildSetup
 

@@ -174,7 +174,7 @@ class FakeWorker:
         """Take what came of the running job."""
         self._report(outcome, raised, seconds)
 
-    def _report(self, outcome: bytes, raised: Raised | None, seconds: float) -> None:
+    def _report(self, outcome: Frame, raised: Raised | None, seconds: float) -> None:
         lease, job = self._leases[0], self.job
         if job is None:
             raise RuntimeError("an outcome came of no job")
@@ -263,7 +263,7 @@ class _Thread(threading.Thread):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(error))
 
 
-def _run(call: _Call) -> tuple[bytes | WorkerDeath, Raised | None, float]:
+def _run(call: _Call) -> tuple[Frame | WorkerDeath, Raised | None, float]:
     """Run one job."""
     begun = time.monotonic()
     with _printing() as printed:
@@ -290,7 +290,7 @@ def _shortened(error: BaseException) -> BaseException:
     return error.with_traceback(frames)
 
 
-def _outcome(raised: Raised, plain: bool, printed: str = "") -> bytes:  # noqa: FBT001  (a fact of the lease)
+def _outcome(raised: Raised, plain: bool, printed: str = "") -> Frame:  # noqa: FBT001  (a fact of the lease)
     """Return the payload of a job that raised."""
     outcomes = Outcomes()
     outcomes.values.append(None)
@@ -298,7 +298,7 @@ def _outcome(raised: Raised, plain: bool, printed: str = "") -> bytes:  # noqa: 
     return _dumped(outcomes, plain, printed, 0.0)
 
 
-def _dumped(outcomes: Outcomes, plain: bool, printed: str, seconds: float) -> bytes:  # noqa: FBT001
+def _dumped(outcomes: Outcomes, plain: bool, printed: str, seconds: float) -> Frame:  # noqa: FBT001
     outcomes.seconds.append(seconds)
     if printed:
         outcomes.outputs[0] = printed

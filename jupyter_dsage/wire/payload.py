@@ -3,8 +3,9 @@
 Function and captured names: one pickle per batch. Arguments and outcomes: one payload per chunk. What is made
 of scalars is pickled together; anything else is pickled by itself *inside* the chunk, so that jobs that share
 a chunk share nothing else: a list that one job changes is not changed for its neighbour, and a value that
-cannot be read again spoils no other. Large buffers lie beside the pickle (`wire.buffers`). `pickle` is used wherever it can name things by reference; `cloudpickle`
-only for what lives in ``__main__`` or has no importable name.
+cannot be read again spoils no other. Large buffers lie beside the pickle (`wire.buffers`). `pickle` is used
+wherever it can name things by reference; `cloudpickle` only for what lives in ``__main__`` or has no
+importable name.
 """
 
 from __future__ import annotations

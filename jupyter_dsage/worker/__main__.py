@@ -8,5 +8,11 @@ import sys
 from jupyter_dsage.net.stream import StreamLink
 from jupyter_dsage.worker.supervisor import Supervisor
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Be a supervisor until the socket ends."""
     Supervisor(StreamLink(socket.socket(fileno=int(sys.argv[1])))).run()
+
+
+if __name__ == "__main__":
+    main()

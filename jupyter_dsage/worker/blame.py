@@ -12,9 +12,8 @@ import re
 import signal
 from pathlib import Path
 
-import psutil
-
 from jupyter_dsage import settings
+from jupyter_dsage.lazy import psutil
 
 
 class Memory:

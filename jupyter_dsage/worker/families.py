@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import psutil
-
 from jupyter_dsage import settings
+from jupyter_dsage.lazy import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -12,9 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import psutil
-
 from jupyter_dsage import settings
+from jupyter_dsage.lazy import psutil
 from jupyter_dsage.worker import processes
 from jupyter_dsage.worker.families import Families
 from jupyter_dsage.worker.limits import memory_limit, time_limit

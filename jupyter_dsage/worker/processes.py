@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-import psutil
+from jupyter_dsage.lazy import psutil
 
 
 def dead_pid() -> int | None:

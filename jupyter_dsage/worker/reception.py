@@ -181,5 +181,5 @@ class Reception:
 
 def versions() -> tuple[str, str, str]:
     """Return what must match where pickles travel: this package, Python's minor version, cloudpickle."""
-    package, cloudpickle = (importlib.metadata.version(name) for name in ("jupyter_dsage", "cloudpickle"))
+    package, cloudpickle = settings.VERSION, importlib.metadata.version("cloudpickle")
     return package, "{}.{}".format(*sys.version_info), cloudpickle

@@ -226,7 +226,7 @@ class Runner:
             self._flush()  # before the page shows another job
 
     def _may_stride(self, message: m.RunJobs, function: object, jobs: Jobs | DataJobs) -> bool:
-        """Tell whether the next jobs may be run together: they are short, and known to do nothing that must be seen to."""
+        """Tell whether the next jobs may be run together: short ones, known to do nothing that must be seen to."""
         return not (
             self._always
             or message.function in self._seen_to

@@ -1,8 +1,8 @@
 """Jobs of microseconds, run in strides: 0.2 us a job are ours then, 1.3 us where each is seen to by itself.
 
-A stride is so many jobs as take `STRIDE_SECONDS`. The page shows which of them runs, as ever, but the clock is read and
-recalls are heard between strides only; all jobs of a stride count as begun. It ends early with the first job that raises,
-prints, is interrupted, or returns what is no number: that one is seen to by itself.
+A stride is so many jobs as take `STRIDE_SECONDS`. The page shows which of them runs, as ever, but the clock is read
+and recalls are heard between strides only; all jobs of a stride count as begun. It ends early with the first job that
+raises, prints, is interrupted, or returns what is no number: that one is seen to by itself.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Stride:
         """
         words, halt = self._words, self._halt
         self.first, self._since = first, time.monotonic_ns()
-        self._values = values = []
+        values: list[Any] = []
+        self._values = values
         add = values.append
         words[STARTED] = self._since
         if bare:

@@ -18,10 +18,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import psutil
-
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError
+from jupyter_dsage.lazy import psutil
 from jupyter_dsage.net.sweep import adopt
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m

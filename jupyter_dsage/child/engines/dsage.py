@@ -70,7 +70,7 @@ class DsageEngine:
     def _hello(self) -> remote.Dial:
         return remote.Dial(
             settings.PROTOCOL,
-            importlib.metadata.version("jupyter_dsage"),
+            settings.VERSION,
             "{}.{}".format(*sys.version_info),
             importlib.metadata.version("cloudpickle"),
             self._token,
@@ -268,6 +268,6 @@ class DsageEngine:
         """See `engine.Engine`. A server that cannot be told keeps its workers for `linger`."""
         self._dialer.close(remote.Part())
 
-    def wait_gone(self, seconds: float) -> None:
+    def wait_gone(self, seconds: float) -> None:  # noqa: ARG002
         """See `engine.Engine`. Nothing of it is on this host but the way there."""
         self._network.close()
