@@ -57,7 +57,7 @@ class Lease:
     stop: int
 
 
-Done = tuple["_Thread", "bytes | WorkerDeath", "Raised | None", float]
+Done = tuple["_Thread", "Frame | WorkerDeath", "Raised | None", float]
 """Whose, the payload of one job's outcome (or how it took its worker with it), what it raised, how long it took."""
 
 
