@@ -170,7 +170,7 @@ class FakeWorker:
             limit = time_limit(int(self._leases[0].run.timeout * 1e9))
             self._give_up(JobTimeout(f"Job {job} overstepped {limit}."))
 
-    def ended(self, outcome: bytes, raised: Raised | None, seconds: float) -> None:
+    def ended(self, outcome: Frame, raised: Raised | None, seconds: float) -> None:
         """Take what came of the running job."""
         self._report(outcome, raised, seconds)
 
