@@ -139,6 +139,8 @@ JOURNAL_BEHIND_BYTES = 2_000_000_000
 """`submit` slows down while a client has sent this much that is not in the journal yet (P10)."""
 OUTCOMES_KEPT_BYTES = 200_000_000
 """Payloads of outcomes that a client keeps in memory until somebody looks; the rest stay on disk (P10)."""
+SEGMENTS_KEPT = 128
+"""... and so many of them at most that are memory segments: each has a descriptor."""
 JOURNAL_DAYS = 30.0
 """A journal that nobody has written to for so long is removed when a session starts."""
 JOURNALS_BYTES = 20_000_000_000

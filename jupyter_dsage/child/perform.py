@@ -12,7 +12,7 @@ from jupyter_dsage.child.stories import tale, tell, trouble, unstored
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import events as e
 from jupyter_dsage.errors import PeerGoneError
-from jupyter_dsage.wire import codec
+from jupyter_dsage.wire import codec, segments
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
@@ -176,7 +176,8 @@ class Performer:
         )
         header = codec.encode(outcomes, *frames)[0]
         entry = Entry(0, header, frames[0] if frames else None)
-        sent = [] if row and entry.size > settings.UNSENT_PAYLOAD_BYTES else frames
+        large = entry.size > settings.UNSENT_PAYLOAD_BYTES and not any(segments.of(frame) for frame in frames)
+        sent = [] if row and large else frames
         entry.done = lambda: self._clients.pass_on([header, *sent])
         entry.unstored = lambda why: self._handle(e.EndsUnstored(order.batch, order.runs, self.unstored(why)))
         self._recorder.put(entry)

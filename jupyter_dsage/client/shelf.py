@@ -10,11 +10,12 @@ import os
 import tempfile
 import threading
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import IO, TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.store.journal import JournalReader
+from jupyter_dsage.wire import segments
 
 if TYPE_CHECKING:
     from jupyter_dsage.client.record import Chunk
@@ -29,6 +30,8 @@ class Shelf:
         self._held: OrderedDict[int, tuple[Chunk, int]] = OrderedDict()
         """id of a chunk -> the chunk and its bytes, those that came first foremost."""
         self._bytes = 0
+        self._segments: deque[tuple[Chunk, int]] = deque()
+        """Those of them that came as memory segments; some may have been looked at since."""
         self._journal: JournalReader | None = None
         self._spool: IO[bytes] | None = None
         self._away: weakref.WeakSet[Chunk] = weakref.WeakSet()
@@ -48,6 +51,12 @@ class Shelf:
             size = memoryview(data).nbytes
             self._held[id(chunk)] = (chunk, size)
             self._bytes += size
+            if segments.of(data) is not None:
+                self._segments.append((chunk, size))
+            while len(self._segments) > settings.SEGMENTS_KEPT:
+                first = self._segments.popleft()
+                if self._held.pop(id(first[0]), None) is not None:
+                    self._put_away(*first)
             while self._bytes > settings.OUTCOMES_KEPT_BYTES and self._held:
                 self._put_away(*self._held.popitem(last=False)[1])
 

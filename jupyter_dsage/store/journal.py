@@ -19,7 +19,7 @@ import sqlite3
 import threading
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import JournalBusyError, JournalError
@@ -69,6 +69,8 @@ class Journal:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._db = self._open_somehow()
             self.next_id = 1 + int(self._db.execute("SELECT coalesce(max(id), 0) FROM log").fetchone()[0])
+            self._filed = {row for (row,) in self._db.execute("SELECT id FROM log WHERE crc IS NOT NULL")}
+            """Rows whose payload has a file."""
         except (OSError, sqlite3.Error, JournalError) as error:
             os.close(self._lock)
             if isinstance(error, BlockingIOError):
@@ -122,7 +124,9 @@ class Journal:
     def forget(self, row: int) -> None:
         """Let go of a row's payload, which nobody needs any more."""
         self._db.execute("UPDATE log SET payload = NULL, file = NULL, crc = NULL WHERE id = ?", (row,))
-        self.path(row).unlink(missing_ok=True)
+        if row in self._filed:
+            self._filed.discard(row)
+            self.path(row).unlink(missing_ok=True)
 
     def commit(self) -> None:
         """Make what was added last."""
@@ -154,8 +158,13 @@ class Journal:
         disk, size = os.statvfs(self._files), memoryview(payload).nbytes
         if disk.f_bavail * disk.f_frsize < size + settings.BALLAST_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write_private(self.path(row), payload)
-        return zlib.crc32(payload)
+        crc = 0
+        self._filed.add(row)
+        with _private(self.path(row)) as file:
+            for part in segments.steps(payload):
+                file.write(part)
+                crc = zlib.crc32(part, crc)
+        return crc
 
     def checkpoint(self, files: Iterable[int]) -> None:
         """Have all that was committed, and these rows' files, written to the disk itself; from another thread."""
@@ -242,11 +251,13 @@ class JournalReader:
 
 def write_private(path: Path, data: Frame) -> None:
     """Write a file that nobody else may read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        segments.write(descriptor, [memoryview(data)])
-    finally:
-        os.close(descriptor)
+    with _private(path) as file:
+        file.write(data)
+
+
+def _private(path: Path) -> IO[bytes]:
+    """Return a new file that nobody else may read."""
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")  # noqa: PTH123  (a descriptor)
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -25,7 +25,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     Bytes = bytes | bytearray | memoryview
@@ -53,7 +53,7 @@ class Segment:
         """Return all of its bytes, to be read; the pages come as they are touched."""
         mapped = _map(self.descriptor, 0, self.size, *_READ)
         mapped.segment = self
-        return memoryview(mapped).cast("B")
+        return memoryview(mapped).cast("B").toreadonly()  # the system would end who writes into it
 
     def copy(self, offset: int, size: int) -> Bytes:
         """Return some of its bytes, to be read and changed by the caller alone; `offset`: a multiple of `PAGE`.
@@ -104,6 +104,24 @@ def take_in(descriptor: int, size: int) -> memoryview:
 def drop_spare() -> None:
     """Give back the memory that was kept to be written again; what readers have stays theirs."""
     _writer.drop()
+
+
+def steps(frame: Bytes) -> Iterator[memoryview]:
+    """Yield the bytes of a frame in steps; those of a segment are read, not mapped, and each step replaces the one before.
+
+    Who only passes them on has no pages of its own then, and does not wait for them to be mapped.
+    """
+    segment, step = of(frame), settings.SHARED_STEP_BYTES
+    if segment is None:
+        view = memoryview(frame).cast("B")
+        yield from (view[at : at + step] for at in range(0, len(view), step))
+        return
+    room = memoryview(bytearray(min(step, segment.size)))
+    at = 0
+    while at < segment.size:
+        got = os.preadv(segment.descriptor, [room[: segment.size - at]], at)
+        yield room[:got]
+        at += got
 
 
 def mapped(path: Path) -> memoryview:
