@@ -107,7 +107,7 @@ def drop_spare() -> None:
 
 
 def steps(frame: Bytes) -> Iterator[memoryview]:
-    """Yield the bytes of a frame in steps; those of a segment are read, not mapped, and each step replaces the one before.
+    """Yield the bytes of a frame in steps. Those of a segment are read, not mapped: a step replaces the one before.
 
     Who only passes them on has no pages of its own then, and does not wait for them to be mapped.
     """
