@@ -30,7 +30,7 @@ from jupyter_dsage.errors import (
     UsageError,
     WorkerLost,
 )
-from jupyter_dsage.settings import VERSION
+from jupyter_dsage.version import VERSION
 
 if TYPE_CHECKING:
     from jupyter_dsage.client.batch import Batch

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-VERSION = "0.1.0"
-"""The package's; clients, children and worker servers of different ones refuse each other."""
-
 # --- chunks (core/chunks.py) -------------------------------------------------------------------------------
 CHUNK_SECONDS = 0.0075
 """Work in one lease. Measured: 2 ms chunks of 1 ms jobs cost 15 % of two cores, 10 ms ones 5 %."""
@@ -56,11 +53,14 @@ BIRTH_BACKOFF_SECONDS = 0.1
 """Wait before the second start in a row; doubles each time."""
 
 # --- worker (worker/) --------------------------------------------------------------------------------------
+TICKS_IDLE = 100
+"""After so many ticks (1 s) without a lease the worker's ticker sleeps until there is one."""
 STRIDE_SECONDS = 0.0002
 """Work in one stride of very short jobs, between two looks at the clock and at the page: they cost 3 us."""
 STRIDE_LEAST = 16
+"""Jobs of a first stride: with 3 us for the stride it costs 0.2 us a job."""
 STRIDE_GROWTH = 4
-"""Jobs of a first stride, and how much longer the next one may be."""
+"""How much longer the next stride may be: one that was measured too short is no surprise then."""
 STRIDE_TRUST = 0.1
 """How much of what was measured last goes into the mean."""
 FLUSH_SECONDS = 0.01

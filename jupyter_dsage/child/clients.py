@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.store.sessions import lives
+from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 
@@ -53,7 +54,7 @@ class Clients:
         self._numbers = int(journal.meta("clients", "0")) if journal else 0
         self._next_check = 0.0
         self._acknowledge_at = math.inf
-        self._package = settings.VERSION
+        self._package = VERSION
         self._python = "{}.{}".format(*sys.version_info)
 
     def __contains__(self, peer: Peer) -> bool:

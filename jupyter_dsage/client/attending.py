@@ -25,6 +25,7 @@ from jupyter_dsage.client.start import find_child
 from jupyter_dsage.errors import DsageError, EngineError, SessionLost, StartError
 from jupyter_dsage.lazy import psutil
 from jupyter_dsage.store.sessions import read
+from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Attending:
     def hello(self) -> m.Hello:
         """See `link.Receiver`."""
         python = "{}.{}".format(*sys.version_info)
-        version = settings.VERSION
+        version = VERSION
         started = psutil.Process().create_time()
         return m.Hello(settings.PROTOCOL, version, python, os.getpid(), started, self._client, self._look)
 

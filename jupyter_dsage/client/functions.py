@@ -73,6 +73,12 @@ class Functions:
         """Tell whether an id is that of a service: its jobs and outcomes are plain data."""
         return function in self._sent and self._sent[function] is None
 
+    def let_go(self) -> None:
+        """Keep no payload: the session is over. Large ones are memory that others have mapped."""
+        with self._lock:
+            self._registered.clear()
+            self._sent = {function: None if data is None else b"" for function, data in self._sent.items()}
+
     def _service(self, name: str) -> str:
         if name in self._registered:
             return self._send(self._registered[name])

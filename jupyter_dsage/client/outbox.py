@@ -96,6 +96,8 @@ class Outbox:
         with self._room:
             self._open = False
             self._room.notify_all()
+        self._waiting.clear()
+        self._kept.clear()
 
     # --- sending -------------------------------------------------------------------------------------------
 

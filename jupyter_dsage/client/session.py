@@ -367,6 +367,7 @@ class Session(Attending):
     def _gone(self) -> None:
         """See `Attending`."""
         _alive.pop(self, None)
+        self._functions.let_go()
 
 
 def living() -> list[Session]:

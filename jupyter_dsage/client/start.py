@@ -25,6 +25,7 @@ from jupyter_dsage.errors import StartError, UsageError
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
 from jupyter_dsage.store import sessions
+from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire.setup import ChildSetup
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def start_child(
         settings.IDLE_SECONDS,
     )
     if journal:
-        version = settings.VERSION
+        version = VERSION
         here = (place.kernel(), place.notebook())
         sessions.write(sessions.Record(session, name or session, time.time(), *here, version, setup))
     try:
@@ -88,7 +89,7 @@ def find_child(record: Record, log: Log = None) -> Started:
 
     Raises StartError.
     """
-    version = settings.VERSION
+    version = VERSION
     if record.package != version:
         raise StartError(
             f"Session {record.name!r} was made by jupyter_dsage {record.package}, and this is {version}: attach to it "

@@ -24,8 +24,6 @@ CANCEL_LEASE, CANCEL_FIRST, CANCEL_STOP = 8, 9, 10
 WHY_CANCEL, WHY_TIMEOUT, WHY_MEMORY = range(3)
 OUT_START = 12
 """Where the running job's output begins in the worker's file; written by the worker when a job's output was taken."""
-BEGUN = 11
-"""Up to which number jobs count as begun, where the worker runs several in one stride; else 0."""
 OUT_HEAD, OUT_FREED = 13, 14
 """The beginning of the output that was freed last, and up to where; written by the supervisor."""
 OVER_LEASE, OVER_JOB, OVER_WHY = 40, 41, 42
@@ -38,7 +36,7 @@ _SIZE = mmap.PAGESIZE
 
 
 class Running(NamedTuple):
-    """What a page says: the lease, its job (None: between leases), the first not begun, and the job's start (ns)."""
+    """What a page says: the lease, its job (None: between leases), and the job's start (monotonic, ns)."""
 
     lease: int
     job: int | None
@@ -68,7 +66,6 @@ class Page:
         words[LEASE] = lease
         words[FIRST] = first
         words[JOB] = first - 1
-        words[BEGUN] = 0
         words[TIMEOUT] = timeout
         words[MEMORY] = memory
         words[ENDED] = 0
@@ -107,13 +104,13 @@ class Page:
         deadline = time.monotonic() + 0.1
         while True:
             before = words[SEQUENCE]
-            lease, first, job, started, ended, begun = (words[i] for i in (LEASE, FIRST, JOB, STARTED, ENDED, BEGUN))
+            lease, first, job, started, ended = (words[i] for i in (LEASE, FIRST, JOB, STARTED, ENDED))
             # A worker that died while it changed the page leaves SEQUENCE odd; then no job was running.
             if before % 2 and time.monotonic() > deadline:
                 return Running(lease, None, first, started)
             if before % 2 == 0 and words[SEQUENCE] == before:
                 runs = job >= first and (last or not ended)
-                return Running(lease, job if runs else None, max(job + 1, begun), started)
+                return Running(lease, job if runs else None, job + 1, started)
 
     def recall(self, lease: int, limit: int) -> None:
         """Recall a lease's jobs from `limit` on; `unstarted`, asked a little later, tells from where it worked."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import ProtocolError, VersionMismatchError
+from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import remote
 from jupyter_dsage.worker.room import Room
 
@@ -181,5 +182,5 @@ class Reception:
 
 def versions() -> tuple[str, str, str]:
     """Return what must match where pickles travel: this package, Python's minor version, cloudpickle."""
-    package, cloudpickle = settings.VERSION, importlib.metadata.version("cloudpickle")
+    package, cloudpickle = VERSION, importlib.metadata.version("cloudpickle")
     return package, "{}.{}".format(*sys.version_info), cloudpickle

@@ -23,7 +23,7 @@ from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes
 from jupyter_dsage.worker.failure import describe
 from jupyter_dsage.worker.limits import memory_limit, time_limit
 from jupyter_dsage.worker.modules import Modules
-from jupyter_dsage.worker.page import BEGUN, JOB, RECALLS, STARTED, WHY_CANCEL, WHY_MEMORY, WHY_TIMEOUT, Page
+from jupyter_dsage.worker.page import JOB, RECALLS, STARTED, WHY_CANCEL, WHY_MEMORY, WHY_TIMEOUT, Page
 from jupyter_dsage.worker.stride import NOTHING, Stride
 
 if TYPE_CHECKING:
@@ -71,7 +71,10 @@ class Runner:
         self._modules = Modules()
         self._segments: dict[int, Jobs | DataJobs] = {}
         self._lock = threading.RLock()
-        self._busy = threading.Event()
+        self._busy = False
+        """Whether a lease runs."""
+        self._ticking = threading.Event()
+        """Cleared while the ticker sleeps for long, since nothing has run for a while: to wake it costs 50 us."""
         self._lease = 0
         self._function = ""
         self._writers: set[str] = set()
@@ -152,7 +155,9 @@ class Runner:
         self._told = time.monotonic_ns()
         self._page.begin(message.lease, message.first, int(message.timeout * 1e9), message.memory)
         self.look_at_modules()
-        self._busy.set()
+        self._busy = True
+        if not self._ticking.is_set():
+            self._ticking.set()
         at, fit = message.first, True
         while at < message.stop and fit:
             try:
@@ -161,7 +166,7 @@ class Runner:
             except JobCancelled as order:
                 fit = order.why != WHY_MEMORY
                 at = self._interrupted(order, message)
-        self._busy.clear()
+        self._busy = False
         self._modules.imported()
         self._page.end()
         self._flush(ended=fit or at >= message.stop)
@@ -187,14 +192,11 @@ class Runner:
             stride = self._may_stride(message, function, jobs)
             words[STARTED] = now = clock()  # first, so that no job is ever shown with an earlier one's start
             stop = number + (self._stride.length(message.stop - number) if stride else 1)
-            if stride:
-                words[BEGUN] = stop
-            else:
-                words[JOB] = number
+            words[JOB] = number
             if words[RECALLS] != recalls:
                 recalls, limit = words[RECALLS], page.limit(message.lease)
             if number >= limit:
-                words[BEGUN], words[JOB] = 0, number - 1
+                words[JOB] = number - 1
                 return number
             if now - self._told > patience or self._bytes > settings.FLUSH_BYTES:
                 self._flush()
@@ -260,7 +262,6 @@ class Runner:
             self._note_failure(self._page.words[JOB], error, jobs, message.offset)
         self.inside = False
         self._collect()
-        self._page.words[BEGUN] = 0
         self._mean[message.function] = stride.mean
         if not self._output.intact():
             self._output.restore()
@@ -348,7 +349,6 @@ class Runner:
         self._order = None
         number = self._page.words[JOB]
         self._collect()
-        self._page.words[BEGUN] = 0
         if number < self._first + len(self._pending.values):
             return number + 1  # it had ended in that instant
         self._note_failure(
@@ -375,11 +375,20 @@ class Runner:
 
     def _tick(self) -> None:
         """Tell finished jobs while a long one runs; leave when the supervisor is gone."""
+        idle = 0
         while True:
-            self._busy.wait()
+            if idle > settings.TICKS_IDLE:
+                self._ticking.clear()
+                if not self._busy:  # looked at after that: who begins a lease looks the other way round
+                    self._ticking.wait()
+                idle = 0
             time.sleep(settings.FLUSH_SECONDS)
             if os.getppid() != self._supervisor:
                 os._exit(1)
+            if not self._busy:
+                idle += 1
+                continue
+            idle = 0
             with self._lock:
                 self._output.pass_on()
                 self.look_at_modules()

@@ -1,8 +1,8 @@
 """Jobs of microseconds, run in strides: 0.2 us a job are ours then, 1.3 us where each is seen to by itself.
 
-A stride is so many jobs as take `STRIDE_SECONDS`. The page shows which of them runs, as ever, but the clock is read
-and recalls are heard between strides only; all jobs of a stride count as begun. It ends early with the first job that
-raises, prints, is interrupted, or returns what is no number: that one is seen to by itself.
+A stride is so many jobs as take `STRIDE_SECONDS`. The page shows which of them runs, and recalls are heard before each,
+as ever; but the clock is read, and outcomes are noted, once a stride. It ends early with a job that raises, prints, is
+interrupted, or returns what is no number: that one is seen to by itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import settings
-from jupyter_dsage.worker.page import JOB, STARTED
+from jupyter_dsage.worker.page import JOB, RECALLS, STARTED
 
 if TYPE_CHECKING:
     from array import array
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _NUMBERS = frozenset({int, float, complex, bool, type(None)})
 """Scalars that need no look at their size."""
 NOTHING = object()
-"""What a stride returns that ran to its end."""
+"""What a stride returns that ran to its end, or was recalled."""
 
 
 class Stride:
@@ -47,15 +47,21 @@ class Stride:
         values: list[Any] = []
         self._values = values
         add = values.append
-        words[STARTED] = self._since
+        words[STARTED], recalls = self._since, words[RECALLS]
         if bare:
             for words[JOB], item in enumerate(calls, first):
+                if words[RECALLS] != recalls:
+                    words[JOB] -= 1  # noqa: PLW2901
+                    return NOTHING
                 value = function(item)
                 if halt or type(value) not in _NUMBERS:
                     return value
                 add(value)
         else:
             for words[JOB], args in enumerate(calls, first):
+                if words[RECALLS] != recalls:
+                    words[JOB] -= 1  # noqa: PLW2901
+                    return NOTHING
                 value = function(*args)
                 if halt or type(value) not in _NUMBERS:
                     return value

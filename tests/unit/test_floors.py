@@ -21,7 +21,7 @@ PACKAGE = "jupyter_dsage"
 SOURCE = Path(__file__).parents[2] / PACKAGE
 
 FLOORS: list[set[str]] = [
-    {"errors", "settings", "ids", "lazy"},
+    {"errors", "settings", "ids", "lazy", "version"},
     {"core", "wire", "services"},
     {"net", "store"},
     {"child", "worker", "client"},

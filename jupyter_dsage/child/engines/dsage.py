@@ -24,6 +24,7 @@ from jupyter_dsage.net.dialer import Dialer
 from jupyter_dsage.net.keys import Keys, parse_key
 from jupyter_dsage.net.tls import make_identity
 from jupyter_dsage.net.zmq_transport import ZmqNetwork
+from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
 
@@ -70,7 +71,7 @@ class DsageEngine:
     def _hello(self) -> remote.Dial:
         return remote.Dial(
             settings.PROTOCOL,
-            settings.VERSION,
+            VERSION,
             "{}.{}".format(*sys.version_info),
             importlib.metadata.version("cloudpickle"),
             self._token,
