@@ -142,3 +142,13 @@ def test_a_child_setup_is_one_line_of_json() -> None:
     line = msgspec.json.encode(setup)
     assert b"\n" not in line
     assert msgspec.json.decode(line, type=ChildSetup) == setup
+
+
+def test_the_version_is_said_once_in_the_package_and_once_for_pip() -> None:
+    import tomllib
+    from pathlib import Path
+
+    from jupyter_dsage import __version__
+
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
