@@ -58,8 +58,12 @@ class Source:
     def draw(self, first: int, *, strict: bool = False) -> tuple[int, bytes]:
         """Take the next segment; return its number of jobs (0: the source is empty) and its payload."""
         items: list[Any] = []
+        wanted = segment_size(self.cut, self.mean_bytes)
         try:
-            items.extend(itertools.islice(self.jobs, segment_size(self.cut, self.mean_bytes)))
+            if isinstance(self.given, range):  # it stays one: 0.1 us a job less here, and as much at the worker
+                items = self.given[self.cut : self.cut + wanted]  # type: ignore[assignment]
+            else:
+                items.extend(itertools.islice(self.jobs, wanted))
         except BaseException as error:  # the user's generator may raise anything: it is reported
             if strict:
                 raise

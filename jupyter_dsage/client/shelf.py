@@ -111,6 +111,11 @@ class Shelf:
             return len(self._away) > 0
 
     def close(self) -> None:
-        """Close the journal; it is opened again if somebody looks."""
+        """Close the journal, which is opened again if somebody looks, and hold no memory that others have mapped."""
+        with self._lock:
+            while self._segments:
+                chunk, _ = self._segments.popleft()
+                if chunk.data is not None:
+                    chunk.data = bytes(chunk.data)
         if self._journal is not None:
             self._journal.close()

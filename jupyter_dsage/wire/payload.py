@@ -198,7 +198,7 @@ def load_function(payload: Frame) -> Callable[..., Any]:
 
 def dump_items(items: Sequence[Any], first: int, *, strict: bool = False) -> Frame:
     """Return a chunk of jobs with one argument each. `first`: number of the first, for messages."""
-    if SCALARS.issuperset(map(type, items)):
+    if type(items) is range or SCALARS.issuperset(map(type, items)):
         return pickle.dumps((BARE, items), PROTOCOL)
     return _dump_each([((item,), {}) for item in items], first, strict=strict)
 

@@ -101,7 +101,8 @@ def test_options_that_mean_nothing(session, options, sentence):
 
 def test_higher_priority_goes_first(session, tmp_path):
     gate = tmp_path / "gate"
-    held = session.map(jobs.wait_for, [str(gate)] * 2)
+    held = session.scatter(jobs.held, [((str(tmp_path), n), {}) for n in range(2)])
+    until(lambda: jobs.starts(tmp_path, 0) and jobs.starts(tmp_path, 1))
     low = session.scatter(jobs.noted_when, [((str(tmp_path / "order"), "low"), {}) for _ in range(20)], priority=-1)
     high = session.scatter(jobs.noted_when, [((str(tmp_path / "order"), "high"), {}) for _ in range(20)], priority=1)
     session.settle()
