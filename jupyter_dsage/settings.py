@@ -187,7 +187,7 @@ SHARED_FRAME_BYTES = 262_144
 SHARED_OPEN = 256
 """Segments that a process reads at once, each with a descriptor: 1,024 is a usual limit, most of it the user's."""
 SHARED_STEP_BYTES = 1_048_576
-"""Written at a time: see `segments.write`."""
+"""Read or written at a time where a segment goes to a file: what stays in the processor's cache meanwhile."""
 SHARED_SPARE = 64
 """Segments that a process keeps to write into them again."""
 SHARED_SPARE_BYTES = 268_435_456

@@ -54,6 +54,7 @@ class Outbox:
     def __init__(self) -> None:
         self._waiting: collections.deque[Encoded | Deferred] = collections.deque()
         self._kept: collections.deque[Encoded] = collections.deque()
+        self._putting = threading.Lock()
         self._stored = 0
         self.keeping = True
         """Whether there is a journal, so that requests are kept until they are in it."""
@@ -68,11 +69,12 @@ class Outbox:
 
     def put(self, item: Encoded | Deferred) -> None:
         """Post something; what gathers before it takes nothing more, so that the order stays."""
-        with contextlib.suppress(IndexError):  # nothing waits
-            last = self._waiting[-1]
-            if not isinstance(last, Encoded):
-                last.room = 0
-        self._waiting.append(item)
+        with self._putting:
+            with contextlib.suppress(IndexError):  # nothing waits
+                last = self._waiting[-1]
+                if not isinstance(last, Encoded):
+                    last.room = 0
+            self._waiting.append(item)
         if item.size:
             self.charge(item.size)
 
@@ -113,8 +115,7 @@ class Outbox:
                 continue
             made = [self.encoded(message, *frames) for message, frames in first()]
             self.charge(sum(item.size for item in made) - first.size)
-            for item in made:
-                yield self._sent(item)
+            yield from [self._sent(item) for item in made]  # all are kept before the first is sent, which may fail
 
     @property
     def gathers(self) -> bool:

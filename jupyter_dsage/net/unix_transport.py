@@ -105,6 +105,8 @@ class UnixListener(Many):
         self._numbers = itertools.count(1)
         self._messages: collections.deque[tuple[Peer, list[Frame]]] = collections.deque()
         """What has been read and not been received yet."""
+        self._full = False
+        """Whether newcomers wait for a descriptor."""
 
     def fileno(self) -> int:
         """Return a descriptor that becomes readable when a peer has sent something."""
@@ -166,6 +168,11 @@ class UnixListener(Many):
                 sock, _ = self._socket.accept()
             except BlockingIOError:
                 return
+            except OSError as error:  # no descriptor is left: the next is let in when one has gone
+                log.warning("nobody more can connect for now: %s", error)
+                self._selector.unregister(self._socket)
+                self._full = True
+                return
             if not _is_ours(sock):
                 sock.close()
                 continue
@@ -178,6 +185,9 @@ class UnixListener(Many):
         if link is not None:
             self._selector.unregister(link)
             link.close()
+            if self._full:
+                self._full = False
+                self._selector.register(self._socket, _READ, None)
 
     def close(self) -> None:
         """See `transport.Listener`."""

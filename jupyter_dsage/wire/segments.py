@@ -55,6 +55,19 @@ class Segment:
         mapped.segment = self
         return memoryview(mapped).cast("B").toreadonly()  # the system would end who writes into it
 
+    def read(self) -> memoryview:
+        """Return all of its bytes in memory of this process."""
+        return memoryview(b"".join(bytes(step) for step in self.steps()))
+
+    def steps(self) -> Iterator[memoryview]:
+        """Yield its bytes in steps, each of which replaces the one before; nothing is mapped."""
+        room = memoryview(bytearray(min(settings.SHARED_STEP_BYTES, self.size)))
+        at = 0
+        while at < self.size:
+            got = os.preadv(self.descriptor, [room[: self.size - at]], at)
+            yield room[:got]
+            at += got
+
     def copy(self, offset: int, size: int) -> Bytes:
         """Return some of its bytes, to be read and changed by the caller alone; `offset`: a multiple of `PAGE`.
 
@@ -96,9 +109,12 @@ def take_in(descriptor: int, size: int) -> memoryview:
         sealed = 0
     if not sealed or os.fstat(descriptor).st_size < size or size == 0:
         raise ProtocolError("A descriptor came that is no segment of this size.")
-    if len(_opened) < settings.SHARED_OPEN:
-        return segment.frame()
-    return memoryview(bytes(segment.frame()))  # so many at once that descriptors would run out
+    try:
+        if len(_opened) < settings.SHARED_OPEN:
+            return segment.frame()
+    except OSError:  # too many mappings
+        return segment.read()
+    return segment.read()  # so many at once that descriptors would run out
 
 
 def drop_spare() -> None:
@@ -107,21 +123,15 @@ def drop_spare() -> None:
 
 
 def steps(frame: Bytes) -> Iterator[memoryview]:
-    """Yield the bytes of a frame in steps. Those of a segment are read, not mapped: a step replaces the one before.
+    """Return the bytes of a frame in steps. Those of a segment are read, not mapped: a step replaces the one before.
 
     Who only passes them on has no pages of its own then, and does not wait for them to be mapped.
     """
     segment, step = of(frame), settings.SHARED_STEP_BYTES
-    if segment is None:
-        view = memoryview(frame).cast("B")
-        yield from (view[at : at + step] for at in range(0, len(view), step))
-        return
-    room = memoryview(bytearray(min(step, segment.size)))
-    at = 0
-    while at < segment.size:
-        got = os.preadv(segment.descriptor, [room[: segment.size - at]], at)
-        yield room[:got]
-        at += got
+    if segment is not None:
+        return segment.steps()
+    view = memoryview(frame).cast("B")
+    return (view[at : at + step] for at in range(0, len(view), step))
 
 
 def mapped(path: Path) -> memoryview:
@@ -155,7 +165,7 @@ class _Writer:
         with self._lock:
             descriptor, capacity = self._free(size) or _new(size)
             try:
-                write(descriptor, views)
+                _write(descriptor, views)
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 reader = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
             except BaseException:  # whatever it is, nothing stays open; raised again
@@ -204,17 +214,13 @@ def _new(size: int) -> tuple[int, int]:
     return descriptor, capacity
 
 
-def write(descriptor: int, views: Sequence[memoryview]) -> None:
-    """Write all bytes from the beginning of a file on; raises OSError.
-
-    Into pages that are there this is faster than through a mapping. In steps, since a file on a disk takes 100 MB in
-    21 ms so, and in 230 ms at once (ext4).
-    """
+def _write(descriptor: int, views: Sequence[memoryview]) -> None:
+    """Write all bytes from the beginning on; raises OSError. Into pages that are there it beats a mapping."""
     at = 0
     for view in views:
         done = 0
         while done < view.nbytes:
-            done += os.pwrite(descriptor, view[done : done + settings.SHARED_STEP_BYTES], at + done)
+            done += os.pwrite(descriptor, view[done:], at + done)
         at += view.nbytes
 
 

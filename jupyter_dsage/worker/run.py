@@ -250,9 +250,11 @@ class Runner:
             stride.mean = self._mean[message.function]
             self.inside = True
             value = stride.run(function, calls, first, bare=jobs.bare)
+            self.inside = False  # no interrupt is to come in the middle of what follows
+            self._collect()
             if value is not NOTHING:
                 self._seen_to.add(message.function)
-                self._collect()
+                self.inside = True  # a value's own code runs when it is pickled
                 self._note_value(self._page.words[JOB], value)
         except JobCancelled:
             raise
@@ -260,8 +262,6 @@ class Runner:
             self.inside = False
             self._collect()
             self._note_failure(self._page.words[JOB], error, jobs, message.offset)
-        self.inside = False
-        self._collect()
         self._mean[message.function] = stride.mean
         if not self._output.intact():
             self._output.restore()

@@ -115,6 +115,17 @@ def test_where_descriptors_run_short_frames_are_plain_bytes(monkeypatch: pytest.
     assert [bytes(frame) for frame in held] == [bytes([number]) * MB for number in range(4)]
 
 
+def test_what_arrives_where_descriptors_run_short_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = (StreamLink(end) for end in socket.socketpair())
+    one.send([segments.put([b"a" * 3 * MB])])
+    monkeypatch.setattr(settings, "SHARED_OPEN", 0)
+    [frame] = two.receive() or []
+    assert segments.of(frame) is None
+    assert bytes(frame) == b"a" * 3 * MB
+    one.close()
+    two.close()
+
+
 def test_where_there_is_no_memory_for_a_segment_frames_are_plain_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")

@@ -6,6 +6,7 @@ Messages of one connection are asked of all three (`pair`), listeners and poller
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -452,3 +453,25 @@ def test_a_closed_network_leaves_neither_descriptor_nor_file(kind: str, short_fo
     desk.close()
     assert descriptors() == before
     assert list(short_folder.iterdir()) == []
+
+
+def test_a_listener_without_descriptors_lets_people_in_when_one_has_gone(
+    short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = desk_for("unix", short_folder)
+    listener, first = desk.listen(), desk.connect()
+    first.send([b"first"])
+    assert desk.receive(listener)[1] == [b"first"]
+
+    def none_left(_: socket.socket) -> Any:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    second = desk.connect()
+    second.send([b"second"])
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "accept", none_left)
+        assert listener.receive() is None
+        assert listener.receive() is None
+    first.close()
+    assert desk.receive(listener)[1] == [b"second"]
+    desk.close()

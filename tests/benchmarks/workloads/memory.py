@@ -25,7 +25,6 @@ def memory(run: Run) -> None:
         before = _settled()
         held = peer.begin_map(jobs.hold, [gate.name] * WORKERS)
         begun = peer.begin_map(jobs.noop, range(count))
-        time.sleep(0.5)  # what is handed over by a thread is on its way
         waiting = _settled()
     peer.gather(held)
     peer.settle(begun)
@@ -42,11 +41,12 @@ def _settled() -> float:
     """Return the MB of all processes once that has stopped to grow."""
     gc.collect()
     stop = time.monotonic() + 5
-    last = proportional(family())
+    last, still = proportional(family()), 0
     while time.monotonic() < stop:
-        time.sleep(0.3)
+        time.sleep(0.2)
         now = proportional(family())
-        if abs(now - last) < 0.5:
+        still = still + 1 if abs(now - last) < 0.5 else 0
+        if still == 3:  # what a thread hands over meanwhile has come
             return now
         last = now
     return last
