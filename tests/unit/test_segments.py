@@ -188,15 +188,6 @@ def test_a_forked_process_does_not_write_into_its_parents_segments() -> None:
 # --- on the way ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, StreamLink]]:
-    sock, other = socket.socketpair()
-    link = StreamLink(other)
-    yield sock, link
-    sock.close()
-    link.close()
-
-
 def test_a_segment_travels_as_it_is_and_is_passed_on() -> None:
     pairs = [socket.socketpair() for _ in range(2)]
     one, two, three, four = (StreamLink(end) for pair in pairs for end in pair)
@@ -241,15 +232,15 @@ def marked(size: int) -> bytes:
     return (1).to_bytes(4, "little") + (size | 1 << 63).to_bytes(8, "little")
 
 
-def test_a_message_that_names_a_segment_and_brings_none_is_refused(ends: tuple[socket.socket, StreamLink]) -> None:
-    ends[0].sendall(marked(MB))
+def test_a_message_that_names_a_segment_and_brings_none_is_refused(raw: tuple[socket.socket, StreamLink]) -> None:
+    raw[0].sendall(marked(MB))
     with pytest.raises(ProtocolError, match="without its descriptor"):
-        ends[1].receive()
+        raw[1].receive()
 
 
 @pytest.mark.parametrize("kind", ["file", "pipe", "unsealed", "too small"])
 def test_descriptors_that_are_no_segments_are_refused(
-    ends: tuple[socket.socket, StreamLink], tmp_path: Any, kind: str
+    raw: tuple[socket.socket, StreamLink], tmp_path: Any, kind: str
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"a" * MB)
@@ -267,24 +258,24 @@ def test_descriptors_that_are_no_segments_are_refused(
         assert segment is not None
         descriptor = os.dup(segment.descriptor)
         del segment
-    socket.send_fds(ends[0], [marked(MB)], [descriptor])
+    socket.send_fds(raw[0], [marked(MB)], [descriptor])
     with pytest.raises(ProtocolError, match="no segment"):
-        ends[1].receive()
+        raw[1].receive()
     for left in (descriptor, *other):
         os.close(left)
 
 
-def test_descriptors_that_nobody_asked_for_are_closed(ends: tuple[socket.socket, StreamLink]) -> None:
+def test_descriptors_that_nobody_asked_for_are_closed(raw: tuple[socket.socket, StreamLink]) -> None:
     descriptor = os.memfd_create("x")
-    socket.send_fds(ends[0], [b"\1\0\0\0" + (5).to_bytes(8, "little") + b"hello"], [descriptor] * 4)
-    assert ends[1].receive() == [b"hello"]
+    socket.send_fds(raw[0], [b"\1\0\0\0" + (5).to_bytes(8, "little") + b"hello"], [descriptor] * 4)
+    assert raw[1].receive() == [b"hello"]
     os.close(descriptor)
-    ends[1].close()
+    raw[1].close()
 
 
-def test_too_many_descriptors_are_refused(ends: tuple[socket.socket, StreamLink]) -> None:
+def test_too_many_descriptors_are_refused(raw: tuple[socket.socket, StreamLink]) -> None:
     descriptor = os.memfd_create("x")
-    socket.send_fds(ends[0], [b"\1"], [descriptor] * 100)
+    socket.send_fds(raw[0], [b"\1"], [descriptor] * 100)
     with pytest.raises(ProtocolError, match="belong to no message"):
-        ends[1].receive()
+        raw[1].receive()
     os.close(descriptor)

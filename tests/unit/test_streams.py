@@ -29,16 +29,6 @@ def streams() -> Iterator[tuple[StreamLink, StreamLink]]:
     two.close()
 
 
-@pytest.fixture
-def raw() -> Iterator[tuple[socket.socket, StreamLink]]:
-    """Give a bare socket and the link at its other end."""
-    one, two = socket.socketpair()
-    link = StreamLink(two)
-    yield one, link
-    one.close()
-    link.close()
-
-
 def test_a_stream_keeps_what_a_busy_peer_does_not_take(streams: tuple[StreamLink, StreamLink]) -> None:
     one, two = streams
     sent = [[bytes([number]) * 200_000] for number in range(250)]

@@ -15,6 +15,8 @@ from tests.benchmarks import jobs
 from tests.benchmarks.run import timed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.benchmarks.run import Run
 
 MESSAGE = b"x" * 64
@@ -43,16 +45,11 @@ def _unix(laps: int) -> float:
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     other = multiprocessing.get_context("fork").Process(target=_answer, args=(there, laps))
     other.start()
-    took = []
-    for _ in range(laps):
-        began = time.perf_counter()
-        here.send(MESSAGE)
-        here.recv(256)
-        took.append(time.perf_counter() - began)
+    took = _laps(here.send, lambda: here.recv(256), laps)
     other.join()
     here.close()
     there.close()
-    return statistics.median(took) * 1e6
+    return took
 
 
 def _answer_zmq(address: str, laps: int) -> None:
@@ -73,13 +70,19 @@ def _zmq(laps: int) -> float:
         here.bind(address)
         other = multiprocessing.get_context("spawn").Process(target=_answer_zmq, args=(address, laps))
         other.start()
-        took = []
-        for _ in range(laps):
-            began = time.perf_counter()
-            here.send(MESSAGE)
-            here.recv()
-            took.append(time.perf_counter() - began)
+        took = _laps(here.send, here.recv, laps)
         other.join()
+    return took
+
+
+def _laps(send: Callable[[bytes], object], receive: Callable[[], object], laps: int) -> float:
+    """Return the median microseconds of a message there and back; the first few may wait for the other to be there."""
+    took = []
+    for _ in range(laps):
+        began = time.perf_counter()
+        send(MESSAGE)
+        receive()
+        took.append(time.perf_counter() - began)
     return statistics.median(took[10:]) * 1e6
 
 
