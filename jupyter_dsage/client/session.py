@@ -172,7 +172,7 @@ class Session(Attending):
         checked = check_options(options)
         check_name(name)
         with self._lock:
-            self._check_alive()
+            self.check_alive()
             count = next(self._numbers)
             number = ((self._client - 1) << _BATCH_BITS) + count
             opened = m.OpenBatch(number, name or f"batch-{count}", plain=plain, function=function, bare=bare, **checked)
@@ -309,6 +309,10 @@ class Session(Attending):
             self._link.wait_ended(settings.DIE_SECONDS)
         self._link.close()
 
+    def disown(self) -> None:
+        """Have no short way any more that would leave out `check_alive`: this is a forked process."""
+        self._quick = None
+
     def owned(self) -> bool:
         """Tell whether this process started the session; a fork of the owner did not."""
         return os.getpid() == self._owner
@@ -327,7 +331,7 @@ class Session(Attending):
 
     def post(self, message: m.Message, *frames: bytes) -> None:
         """Send a message to the child; raises SessionLost if there is none any more."""
-        self._check_alive()
+        self.check_alive()
         self._link.post(message, *frames)
 
     def look_output(self, batch: int, job: int) -> str:
@@ -354,7 +358,8 @@ class Session(Attending):
         """Tell whether the caller runs in a callback, where waiting would wait for ever."""
         return self._link.on_thread()
 
-    def _check_alive(self) -> None:
+    def check_alive(self) -> None:
+        """Raise SessionLost if the session is over, or belongs to the process that this one was forked from."""
         if os.getpid() != self._owner:
             raise SessionLost("This session belongs to the process that forked this one: spawn another here.")
         if self._over is not None:
@@ -373,6 +378,15 @@ class Session(Attending):
 def living() -> list[Session]:
     """Return the sessions that this process started and that have not ended, oldest first."""
     return [session for session in list(_alive) if session.owned()]
+
+
+def _disown() -> None:
+    """Leave the sessions to the process that this one was forked from: the socket and the numbers of jobs are its."""
+    for session in _alive:
+        session.disown()
+
+
+os.register_at_fork(after_in_child=_disown)
 
 
 @atexit.register

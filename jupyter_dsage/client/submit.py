@@ -112,6 +112,7 @@ class Submitter:
 
     def submit(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
         """Number one job, have it sent, and return it; raises UnpicklableError, SessionLost."""
+        self.batch.session.check_alive()
         self._link.wait_for_room()
         number, packing = len(self.batch), self.batch.packing
         numbers = not kwargs and packing is payload and NUMBERS.issuperset(map(type, args))

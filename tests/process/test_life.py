@@ -161,6 +161,24 @@ def test_sessions_side_by_side():
         assert time.monotonic() > started
 
 
+def test_a_fork_that_submits_disturbs_nobody(session):
+    with session.executor() as executor:
+        for submit in (session.submit, executor.submit):
+            before = [submit(jobs.square, number) for number in range(50)]
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    submit(jobs.square, 1)
+                except dsage.SessionLost:
+                    code = 0
+                finally:
+                    os._exit(code)
+            assert os.waitpid(pid, 0)[1] == 0
+            after = [submit(jobs.square, number) for number in range(50)]
+            assert [job.result(20) for job in (*before, *after)] == [number**2 for number in range(50)] * 2
+
+
 def test_session_does_not_work_in_a_fork(session):
     read, write = os.pipe()
     pid = os.fork()
