@@ -293,6 +293,7 @@ class Child:
             self._desk.part(peer)
         if looking:
             self._desk.note_undrawn()
+            self._recorder.tidy(now)
         if self._setup.stay:
             busy = self._clients.staying or self._working() or not self._recorder.idle
             if self._idle.over(busy=busy, now=now):

@@ -46,7 +46,7 @@ class Entry:
     """The header to be kept where the payload could not be."""
     row: int = 0
     ready: bool = True
-    crc: int | None = None
+    filed: bool = False
     error: str = ""
 
     @property
@@ -76,14 +76,18 @@ class Recorder:
         """Entries without payload that could not be written, and must be before any other."""
         self._forgotten: list[int] = []
         """Rows whose payload nobody needs, once what says so is surely on the disk."""
-        self._sure: collections.deque[int] = collections.deque()
+        self._surely_forgotten: collections.deque[int] = collections.deque()
         """Those of them of which that is so."""
+        self._synced: collections.deque[int] = collections.deque()
+        """Rows whose files are on the disk itself, which the journal does not say yet."""
         self._files: list[int] = []
         """Rows with files written since the last checkpoint."""
         self._written = 0
         """Bytes that the log has grown by since then."""
         self._filed = 0
         """... and those of the files."""
+        self._quiet_since = 0.0
+        """When there was no file to be synced last (monotonic seconds)."""
         self._writer = _Thread("dsage-journal", self._write_file)
         self._tidier = _Thread("dsage-checkpoint", self._checkpoint)
         """Waits for the disk, where the other thread does not."""
@@ -140,6 +144,15 @@ class Recorder:
             while self._line and self._line[0].ready:
                 ready.append(self._line.popleft())
             self._store(ready)
+        if (self._synced or self._surely_forgotten) and not self._line and not self._owed:
+            self._store([])
+
+    def tidy(self, now: float) -> None:
+        """Have files brought to the disk when none has come for some seconds; to be called now and then."""
+        if not self._files:
+            self._quiet_since = now
+        elif now - self._quiet_since > settings.SYNC_SECONDS:
+            self._order_checkpoint()
 
     @property
     def idle(self) -> bool:
@@ -165,22 +178,29 @@ class Recorder:
         journal.begin()
         try:
             for entry in entries:
-                journal.add(entry.row, entry.client, entry.header, entry.payload, entry.name, entry.crc)
-            sure = list(self._sure)
-            for row in sure:
+                journal.add(entry.row, entry.client, entry.header, entry.payload, entry.name, filed=entry.filed)
+            forgotten, synced = list(self._surely_forgotten), list(self._synced)
+            for row in forgotten:
                 journal.forget(row)
+            for row in synced:
+                journal.sure(row)
             journal.commit()
         except _FULL:
             journal.roll_back()
             raise
-        for _ in sure:
-            self._sure.popleft()  # the thread may have added to it
-        self._files += [entry.row for entry in entries if entry.crc is not None]
-        self._written += sum(4096 + (entry.size if entry.crc is None else 0) for entry in entries)
-        self._filed += sum(entry.size for entry in entries if entry.crc is not None)
+        for _ in forgotten:
+            self._surely_forgotten.popleft()  # the thread may have added to it
+        for _ in synced:
+            self._synced.popleft()
+        self._files += [entry.row for entry in entries if entry.filed]
+        self._written += sum(4096 + (entry.size if not entry.filed else 0) for entry in entries)
+        self._filed += sum(entry.size for entry in entries if entry.filed)
         if self._written > settings.CHECKPOINT_BYTES or self._filed > settings.CHECKPOINT_FILES_BYTES:
-            self._tidier.order(_Checkpoint(self._files, self._forgotten))
-            self._written, self._filed, self._files, self._forgotten = 0, 0, [], []
+            self._order_checkpoint()
+
+    def _order_checkpoint(self) -> None:
+        self._tidier.order(_Checkpoint(self._files, self._forgotten))
+        self._written, self._filed, self._files, self._forgotten = 0, 0, [], []
 
     def _store_one(self, entry: Entry) -> None:
         owing = self._pay()
@@ -203,7 +223,7 @@ class Recorder:
         entry.unstored(entry.error or self.trouble)
 
     def _owe(self, entry: Entry) -> None:
-        entry.payload, entry.crc = None, None
+        entry.payload, entry.filed = None, False
         self._owed.append(entry)
         self._pay()
 
@@ -243,9 +263,9 @@ class Recorder:
         if self.journal is None:
             return
         try:
-            entry.crc = self.journal.write_file(entry.row, entry.payload or b"")
+            self.journal.write_file(entry.row, entry.payload or b"")
+            entry.filed = True
         except OSError as error:
-            self.journal.path(entry.row).unlink(missing_ok=True)
             entry.error = str(error)
         entry.ready = True
         self.wake()
@@ -255,7 +275,9 @@ class Recorder:
             return
         try:
             self.journal.checkpoint(order.files)
-            self._sure.extend(order.forget)
+            self._surely_forgotten.extend(order.forget)
+            self._synced.extend(order.files)
+            self.wake()
         except _FULL as error:
             log.warning("the journal in %s could not be tidied: %s", self.journal.folder, error)
 
@@ -263,7 +285,10 @@ class Recorder:
         """Write what is left, and close the journal."""
         self._writer.close()
         self.flush()
+        if self._files:
+            self._order_checkpoint()
         self._tidier.close()
+        self.flush()
         if self.journal is not None:
             self.journal.close()
 

@@ -5,25 +5,23 @@ A row is a message: its header as it travels, and its payload, inside the row or
 the messages mean is not known here.
 
 WAL with ``synchronous=NORMAL``: a commit is one append to the log file, without waiting for the disk; what a crash of
-the machine tears off is found by SQLite's checksums, and a torn file by its own. On network file systems, where WAL
-does not work, a rollback journal is used (https://www.sqlite.org/wal.html).
+the machine tears off is found by SQLite's checksums, and among the files by `store.payload_files`. On network file
+systems, where WAL does not work, a rollback journal is used (https://www.sqlite.org/wal.html).
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import fcntl
 import os
 import sqlite3
 import threading
-import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import JournalBusyError, JournalError
 from jupyter_dsage.lazy import psutil
+from jupyter_dsage.store.payload_files import SURE, PayloadFiles
 from jupyter_dsage.wire import segments
 
 if TYPE_CHECKING:
@@ -31,13 +29,13 @@ if TYPE_CHECKING:
 
 Frame = bytes | memoryview
 
-VERSION = 1
+VERSION = 2
 _NETWORK = ("nfs", "cifs", "smb", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.sshfs", "9p")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log (
     id INTEGER PRIMARY KEY, client INTEGER NOT NULL, name TEXT, header BLOB NOT NULL, payload BLOB,
-    file INTEGER, crc INTEGER
+    file INTEGER, boot TEXT
 );
 CREATE INDEX IF NOT EXISTS by_name ON log (name) WHERE name IS NOT NULL;
 """
@@ -57,11 +55,10 @@ class Journal:
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
-        self._files = self.folder / "payloads"
         self.ballast = self.folder / "ballast"
         """Room that is set aside for when the disk is full."""
         try:
-            self._files.mkdir(mode=0o700, exist_ok=True)
+            self.files = PayloadFiles(self.folder / "payloads")
             self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise JournalError(f"The journal in {folder} cannot be opened: {error}.") from None
@@ -69,7 +66,7 @@ class Journal:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._db = self._open_somehow()
             self.next_id = 1 + int(self._db.execute("SELECT coalesce(max(id), 0) FROM log").fetchone()[0])
-            self._filed = {row for (row,) in self._db.execute("SELECT id FROM log WHERE crc IS NOT NULL")}
+            self._filed = {row for (row,) in self._db.execute("SELECT id FROM log WHERE file IS NOT NULL")}
             """Rows whose payload has a file."""
         except (OSError, sqlite3.Error, JournalError) as error:
             os.close(self._lock)
@@ -111,22 +108,27 @@ class Journal:
         self._db.execute("BEGIN IMMEDIATE")
 
     def add(
-        self, row: int, client: int, header: Frame, payload: Frame | None, name: str | None, crc: int | None
+        self, row: int, client: int, header: Frame, payload: Frame | None, name: str | None, *, filed: bool
     ) -> None:
-        """Add a row. `crc`: the payload was written to a file (`write_file`) and has this checksum."""
-        size = None if crc is None or payload is None else memoryview(payload).nbytes
-        inside = payload if crc is None else None
-        values = (row, client, name, header, inside, size, crc)
+        """Add a row. `filed`: its payload was written to a file (`write_file`)."""
+        if filed and payload is not None:
+            values = (row, client, name, header, None, memoryview(payload).nbytes, self.files.boot)
+        else:
+            values = (row, client, name, header, payload, None, None)
         self._db.execute(
-            "INSERT INTO log (id, client, name, header, payload, file, crc) VALUES (?,?,?,?,?,?,?)", values
+            "INSERT INTO log (id, client, name, header, payload, file, boot) VALUES (?,?,?,?,?,?,?)", values
         )
 
     def forget(self, row: int) -> None:
         """Let go of a row's payload, which nobody needs any more."""
-        self._db.execute("UPDATE log SET payload = NULL, file = NULL, crc = NULL WHERE id = ?", (row,))
+        self._db.execute("UPDATE log SET payload = NULL, file = NULL, boot = NULL WHERE id = ?", (row,))
         if row in self._filed:
             self._filed.discard(row)
-            self.path(row).unlink(missing_ok=True)
+            self.files.path(row).unlink(missing_ok=True)
+
+    def sure(self, row: int) -> None:
+        """Note that a row's file is on the disk itself."""
+        self._db.execute("UPDATE log SET boot = ? WHERE id = ? AND file IS NOT NULL", (SURE, row))
 
     def commit(self) -> None:
         """Make what was added last."""
@@ -146,31 +148,18 @@ class Journal:
         found = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return default if found is None else str(found[0])
 
-    def path(self, row: int) -> Path:
-        """Return the file of a row's payload, if it has one."""
-        return self._files / str(row)
-
-    def write_file(self, row: int, payload: Frame) -> int:
-        """Write a large payload to its file; return its checksum. May be called from another thread.
-
-        Raises OSError before it fills a disk that has no room for it: others write there too.
-        """
-        disk, size = os.statvfs(self._files), memoryview(payload).nbytes
-        if disk.f_bavail * disk.f_frsize < size + settings.BALLAST_BYTES:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        crc = 0
+    def write_file(self, row: int, payload: Frame) -> None:
+        """Write a large payload to its file; raises OSError, and leaves none. May be called from another thread."""
         self._filed.add(row)
-        with _private(self.path(row)) as file:
-            for part in segments.steps(payload):
-                file.write(part)
-                crc = zlib.crc32(part, crc)
-        return crc
+        try:
+            self.files.write(row, payload)
+        except OSError:
+            self.files.path(row).unlink(missing_ok=True)
+            raise
 
     def checkpoint(self, files: Iterable[int]) -> None:
         """Have all that was committed, and these rows' files, written to the disk itself; from another thread."""
-        for row in files:
-            with contextlib.suppress(FileNotFoundError), self.path(row).open("rb") as file:
-                os.fsync(file.fileno())
+        self.files.sync(files)
         with _connected(self.folder / "journal.db") as db:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         db.close()
@@ -179,9 +168,9 @@ class Journal:
 
     def rows(self) -> Iterator[Row]:
         """Return the rows in order."""
-        query = "SELECT id, client, header, payload IS NOT NULL, file, crc FROM log ORDER BY id"
-        for row, who, header, inside, size, crc in self._db.execute(query):
-            yield Row(row, who, header, bool(inside) or (crc is not None and self._whole(row, size, crc)))
+        query = "SELECT id, client, header, payload IS NOT NULL, file, boot FROM log ORDER BY id"
+        for row, who, header, inside, size, boot in self._db.execute(query):
+            yield Row(row, who, header, bool(inside) or (size is not None and self.files.whole(row, size, boot)))
 
     def told(self) -> Iterator[Row]:
         """Return the rows that were told up to now, the newest first, while others may be added."""
@@ -192,16 +181,9 @@ class Journal:
                 yield Row(row, 0, header, whole=True)
             at = rows[-1][0]
 
-    def _whole(self, row: int, size: int, crc: int) -> bool:
-        try:
-            data = self.path(row).read_bytes()
-        except OSError:
-            return False
-        return len(data) == size and zlib.crc32(data) == crc
-
     def payload(self, row: int) -> Frame:
         """Return a row's payload; raises JournalError if it is gone."""
-        return _payload(self._db, self._files, row)
+        return _payload(self._db, self.files.folder, row)
 
     def count(self, client: int) -> int:
         """Return how many rows a client has."""
@@ -266,7 +248,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 def _payload(db: sqlite3.Connection, files: Path, row: int, *, mapping: bool = False) -> Frame:
-    found = db.execute("SELECT payload, crc FROM log WHERE id = ?", (row,)).fetchone()
+    found = db.execute("SELECT payload, file FROM log WHERE id = ?", (row,)).fetchone()
     if found is not None and found[1] is not None:
         try:
             return segments.mapped(files / str(row)) if mapping else (files / str(row)).read_bytes()

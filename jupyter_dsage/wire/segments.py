@@ -57,16 +57,11 @@ class Segment:
 
     def read(self) -> memoryview:
         """Return all of its bytes in memory of this process."""
-        return memoryview(b"".join(bytes(step) for step in self.steps()))
-
-    def steps(self) -> Iterator[memoryview]:
-        """Yield its bytes in steps, each of which replaces the one before; nothing is mapped."""
-        room = memoryview(bytearray(min(settings.SHARED_STEP_BYTES, self.size)))
+        room = memoryview(bytearray(self.size))
         at = 0
         while at < self.size:
-            got = os.preadv(self.descriptor, [room[: self.size - at]], at)
-            yield room[:got]
-            at += got
+            at += os.preadv(self.descriptor, [room[at:]], at)
+        return room.toreadonly()
 
     def copy(self, offset: int, size: int) -> Bytes:
         """Return some of its bytes, to be read and changed by the caller alone; `offset`: a multiple of `PAGE`.
@@ -122,16 +117,28 @@ def drop_spare() -> None:
     _writer.drop()
 
 
-def steps(frame: Bytes) -> Iterator[memoryview]:
-    """Return the bytes of a frame in steps. Those of a segment are read, not mapped: a step replaces the one before.
+def whole_pages(frame: Bytes) -> Iterator[memoryview]:
+    """Return the bytes of a frame in steps of whole pages at addresses of pages, as the disk takes them.
 
-    Who only passes them on has no pages of its own then, and does not wait for them to be mapped.
+    The last step is filled up. Those of a segment are its own pages, mapped for as long as the caller has the step: who
+    only passes them on keeps none.
     """
     segment, step = of(frame), settings.SHARED_STEP_BYTES
-    if segment is not None:
-        return segment.steps()
+    if segment is not None and os.fstat(segment.descriptor).st_size >= _pages(segment.size):
+        for at in range(0, segment.size, step):
+            size = _pages(min(step, segment.size - at))
+            yield memoryview(mmap.mmap(segment.descriptor, size, *_READ, offset=at))
+        return
     view = memoryview(frame).cast("B")
-    return (view[at : at + step] for at in range(0, len(view), step))
+    for at in range(0, view.nbytes, step):
+        part = view[at : at + step]
+        room = memoryview(mmap.mmap(-1, _pages(part.nbytes)))
+        room[: part.nbytes] = part
+        yield room
+
+
+def _pages(size: int) -> int:
+    return -(-size // PAGE) * PAGE
 
 
 def mapped(path: Path) -> memoryview:
@@ -204,7 +211,7 @@ _writer = _Writer()
 
 def _new(size: int) -> tuple[int, int]:
     descriptor = os.memfd_create("dsage", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    capacity = -(-size // PAGE) * PAGE
+    capacity = _pages(size)
     try:
         os.ftruncate(descriptor, capacity)
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)

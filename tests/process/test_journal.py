@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
+import sqlite3
 import subprocess
 import threading
 from pathlib import Path
@@ -136,6 +138,17 @@ def test_torn_last_write_is_found_and_run_again(tmp_path):
     with dsage.attach("torn") as session:
         assert session.batches["notes"].results(timeout=30) == list(range(60))
         assert session.batches["large"].results(timeout=30) == [bytes(3_000_000)]
+
+
+def test_large_values_outlast_the_machine_soon_though_nothing_follows(session):
+    session.map(bytes, [3_000_000]).wait(20)
+    [info] = [info for info in dsage.sessions() if info.id == session.id]
+
+    def noted() -> bool:
+        with contextlib.closing(sqlite3.connect(Path(info.folder) / "journal.db")) as db:
+            return db.execute("SELECT count(*) FROM log WHERE file IS NOT NULL AND boot = ''").fetchone()[0] == 1
+
+    until(noted)
 
 
 def test_journal_belongs_to_one_child(session):

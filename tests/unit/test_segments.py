@@ -147,10 +147,12 @@ def test_a_segment_cannot_be_cut_short_by_a_reader() -> None:
     os.close(writable)
 
 
-def test_steps_are_the_bytes() -> None:
-    data = random.Random(1).randbytes(3 * MB + 17)
+def test_steps_are_the_bytes_on_whole_pages() -> None:
+    data = random.Random(1).randbytes(9 * MB + 17)
     for frame in (data, memoryview(data), segments.put([data])):
-        assert b"".join(bytes(step) for step in segments.steps(frame)) == data
+        steps = list(segments.whole_pages(frame))
+        assert b"".join(bytes(step) for step in steps)[: len(data)] == data
+        assert not any(step.nbytes % segments.PAGE for step in steps)
 
 
 def test_threads_may_write_at_once() -> None:
