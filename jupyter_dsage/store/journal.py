@@ -111,10 +111,9 @@ class Journal:
         self, row: int, client: int, header: Frame, payload: Frame | None, name: str | None, *, filed: bool
     ) -> None:
         """Add a row. `filed`: its payload was written to a file (`write_file`)."""
-        if filed and payload is not None:
-            values = (row, client, name, header, None, memoryview(payload).nbytes, self.files.boot)
-        else:
-            values = (row, client, name, header, payload, None, None)
+        inside = None if filed else payload
+        size, boot = (memoryview(payload).nbytes, self.files.boot) if filed and payload is not None else (None, None)
+        values = (row, client, name, header, inside, size, boot)
         self._db.execute(
             "INSERT INTO log (id, client, name, header, payload, file, boot) VALUES (?,?,?,?,?,?,?)", values
         )
