@@ -267,6 +267,15 @@ def test_bad_arguments_are_named(arguments, sentence):
         all_series(**arguments)
 
 
+@pytest.fixture
+def forgetful():
+    """Whether there is Sage is looked for once."""
+    services._time_series.cache_clear()
+    yield
+    services._time_series.cache_clear()
+
+
+@pytest.mark.usefixtures("forgetful")
 def test_sages_own_series_is_used_where_sage_is(monkeypatch):
     class SageTimeSeries:
         def __init__(self, size):
