@@ -65,7 +65,7 @@ bench-core: $(VENV)/.stamp-test ## measure the core's own operations against wha
 	$(BIN)/python -m tests.benchmarks.core_ops $(ARGS)
 
 profile: $(BENCH)/.stamp ## find out where the time of client, child and worker goes, with py-spy
-	for workload in noop roundtrip echo; do $(BENCH)/bin/python -m tests.benchmarks.profile $$workload $(ARGS) || exit; done
+	for workload in noop roundtrip echo arrays submit histogram busy; do $(BENCH)/bin/python -m tests.benchmarks.profile $$workload $(ARGS) || exit; done
 
 clean: ## remove .venv and everything else that was built here
 	rm -rf $(VENV) build dist jupyter_dsage/static labextension/lib labextension/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -43,7 +43,7 @@ class Ledger:
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self._awaited: list[Callable[[], bool]] = []
-        """What threads wait for: they are woken when it holds, not at each change (a wake costs 60 us of both threads)."""
+        """What threads wait for: they are woken when it holds, not at each change (a wake costs both 60 us)."""
         self.recent: tuple[int, int, list[Any]] = (0, 0, [])
         """The run of jobs looked at last that returned plain values, which stay: the first, how many, the values."""
         self.total = 0

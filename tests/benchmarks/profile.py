@@ -1,4 +1,4 @@
-"""Where the time goes: ``python -m tests.benchmarks.profile noop|roundtrip|echo``, with py-spy in the environment.
+"""Where the time goes: ``python -m tests.benchmarks.profile noop`` (or another of `LOADS`), with py-spy beside Python.
 
 The workload runs for some ten seconds; client, child and a worker are recorded by pid meanwhile. The functions that had
 most of the samples to themselves are printed, and kept in plots/profile-NAME.json, which the report takes in.
@@ -46,7 +46,28 @@ def echo(peer: Dsage) -> None:
     peer.echo(np.ones(12_500_000)).sum()
 
 
-LOADS: dict[str, Callable[[Dsage], None]] = {"noop": noop, "roundtrip": roundtrip, "echo": echo}
+def arrays(peer: Dsage) -> None:
+    import numpy as np
+
+    for array in peer.echo_many([np.ones(125_000) for _ in range(200)]):
+        array.sum()
+
+
+def submit(peer: Dsage) -> None:
+    peer.gather(peer.begin_single(jobs.noop, range(20_000)))
+
+
+def histogram(peer: Dsage) -> None:
+    peer.map_many(jobs.histogram, range(10_000))
+
+
+def busy(peer: Dsage) -> None:
+    peer.run_each(jobs.spin, [0.001] * 500)
+
+
+LOADS: dict[str, Callable[[Dsage], None]] = {
+    one.__name__: one for one in (noop, roundtrip, echo, arrays, submit, histogram, busy)
+}
 
 
 def main() -> int:

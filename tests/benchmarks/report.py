@@ -1,17 +1,20 @@
 """The report: what was measured and what it means for the aims, as Markdown. It measures nothing.
 
-``python -m tests.benchmarks.report`` renders report.json anew, after a change of the table of aims or of this file.
+``python -m tests.benchmarks.report`` renders report.json anew, after a change of the table of aims or of this file;
+given the folders of several runs (``bench --into``) it makes one report of them, with each run's verdicts.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.aims import verdicts
+from tests.benchmarks.aims import verdict, verdicts
 from tests.benchmarks.figures import LABELS, Figures, short, spread
 from tests.benchmarks.peers import PEERS, peer_class
+from tests.benchmarks.reasons import why
 from tests.benchmarks.workloads import SLOW, WORKLOADS, Workload
 
 if TYPE_CHECKING:
@@ -37,6 +40,12 @@ def load(path: Path) -> Figures:
     return Figures(**json.loads(path.read_text(encoding="utf-8")))
 
 
+def together(several: Sequence[Figures]) -> Figures:
+    """Return the figures of several runs of the suite as one, in which each run knows whose it is."""
+    machine = several[0].machine | {"runs of the suite": str(len(several))}
+    return Figures(machine, [run | {"suite": at} for at, one in enumerate(several) for run in one.runs])
+
+
 def write(figures: Figures, folder: Path) -> None:
     """Write the plots and REPORT.md into a folder."""
     from tests.benchmarks import plots
@@ -58,6 +67,8 @@ def render(figures: Figures, pictures: Sequence[tuple[str, str]] = (), profiles:
         "## Aims\n",
         f"{_tally(judged)}\n",
         _table(("aim", "ours", "measured", "bound", "ratio", "verdict"), [_row(one) for one in judged]),
+        *_each(figures, judged),
+        *_reasons(figures),
     ]
     parts += [f"![{title}]({path})\n" for title, path in pictures]
     for workload in WORKLOADS.values():
@@ -100,6 +111,32 @@ def _row(one: Verdict) -> tuple[str, ...]:
     number = [short(value) if value is not None else "-" for value in (one.measured, one.bound, one.ratio)]
     word = f"**{one}**" if one.state == "MISSED" else str(one)
     return (one.aim.text, one.ours, number[0], f"{one.aim.sense} {number[1]}", number[2], word)
+
+
+def _each(figures: Figures, judged: Sequence[Verdict]) -> list[str]:
+    """Return what several runs of the suite judged differently, if there were several."""
+    suites = sorted({run.get("suite", 0) for run in figures.runs})
+    if len(suites) == 1:
+        return []
+    apart = [Figures({}, [run for run in figures.runs if run["suite"] == suite]).medians() for suite in suites]
+    rows = []
+    for one in judged:
+        states = [verdict(one.aim, one.ours, medians).state for medians in apart]
+        if len(set(states)) > 1:
+            rows.append((one.aim.text, one.ours, ", ".join(states)))
+    agreed = len(judged) - len(rows)
+    told = f"{len(suites)} runs of the suite, one after the other, agree on {agreed} of {len(judged)} verdicts."
+    return [
+        told + (" They differ on these:\n" if rows else "\n"),
+        *([_table(("aim", "ours", "in each run"), rows)] if rows else []),
+    ]
+
+
+def _reasons(figures: Figures) -> list[str]:
+    """Return why the aims that were missed were, a paragraph a workload."""
+    names = dict.fromkeys(one.aim.workload for one in missed(figures))
+    told = [f"**{WORKLOADS[name].title}.** {why(name, figures.medians())}\n" for name in names]
+    return ["## Why some are missed\n", *told] if told else []
 
 
 def _workload(workload: Workload, figures: Figures) -> list[str]:
@@ -170,4 +207,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    write(load(Path(__file__).parent / "report.json"), Path(__file__).parent)
+    HERE = Path(__file__).parent
+    folders = [Path(folder) for folder in sys.argv[1:]]
+    if folders:
+        kept = json.dumps(
+            packed(together([load(folder / "report.json") for folder in folders])), indent=1, ensure_ascii=False
+        )
+        (HERE / "report.json").write_text(kept + "\n", encoding="utf-8")
+    write(load(HERE / "report.json"), HERE)

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.benchmarks import figures as figures_module
-from tests.benchmarks import profile, report
+from tests.benchmarks import profile, reasons, report
 from tests.benchmarks.aims import AIMS, Aim, verdict, verdicts
 from tests.benchmarks.figures import LABELS, Figures
 from tests.benchmarks.peers import OURS, PEERS, peer_class
@@ -94,6 +94,26 @@ def test_medians_are_what_is_judged():
     assert by_text("no-ops, journal: 100 times PPE", "dsage").state == "met"
     missed = by_text("no-ops: 0.8 times Pool.map", "dsage-nojournal")
     assert (str(missed), missed.ratio) == ("MISSED by 38%", 0.5)
+
+
+def test_what_was_missed_has_a_reason_with_the_figures_of_the_run():
+    text = report.render(MADE_UP)
+    assert "## Why some are missed" in text
+    assert "`Pool.map` calls the function in a bare loop (? million calls" in text
+    assert "See the profile of *noop*" in text
+    assert set(reasons.REASONS) <= set(WORKLOADS)
+    assert {name for name, _ in reasons.REASONS.values() if name} <= set(profile.LOADS)
+
+
+def test_several_runs_of_the_suite_make_one_report_that_says_where_they_differ():
+    slower = Figures(
+        {}, [run("noop_100k", "dsage-nojournal", jobs_per_s=[900_000.0]), run("noop_100k", "ppe", jobs_per_s=[5_000.0])]
+    )
+    both = report.together([Figures(MADE_UP.machine, MADE_UP.runs[1:4]), slower])
+    text = report.render(both)
+    assert both.medians()["noop_100k", "dsage-nojournal", "jobs_per_s"] == 1_450_000
+    assert "| no-ops: 200 times ProcessPoolExecutor | dsage-nojournal | met, MISSED |" in text
+    assert "2 runs of the suite, one after the other, agree on" in text
 
 
 def test_the_report_has_it_all():

@@ -11,6 +11,7 @@ import types
 import numpy as np
 import pytest
 
+from jupyter_dsage import services
 from jupyter_dsage.services import DISTRIBUTIONS, SHIPPED, TimeSeries, all_series
 
 MANY = 200_000

@@ -45,7 +45,10 @@ _ALL = (
         "limits",
         "What the machine allows",
         "limits:limits",
-        ("unix_us", "zmq_us", "memcpy_gb_s", "dumps_m_s", "loads_m_s", "call_m_s"),
+        (
+            *("unix_us", "zmq_us", "memcpy_gb_s", "fresh_mb_s", "disk_mb_s"),
+            *("dumps_m_s", "loads_m_s", "call_m_s", "python_ms"),
+        ),
         ("machine",),
         2,
     ),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
+import os
 import pickle
 import socket
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 MESSAGE = b"x" * 64
 TUPLES = 100_000
+STEP = 1 << 20
 
 
 def limits(run: Run) -> None:
@@ -28,6 +33,11 @@ def limits(run: Run) -> None:
     run.add("unix_us", _unix(laps))
     run.add("zmq_us", _zmq(laps))
     _memcpy(run)
+    size = max(1, int(100 * run.scale)) * STEP
+    for _ in range(5):
+        run.add("fresh_mb_s", size / timed(lambda: _fresh(size))[0] / 1e6)
+        run.add("disk_mb_s", _disk(size))
+        run.add("python_ms", 1000 * timed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))[0])
     calls = [((i,), {}) for i in range(run.count(TUPLES, least=1000))]
     seconds, data = timed(lambda: pickle.dumps(calls, -1))
     run.add("dumps_m_s", len(calls) / seconds / 1e6)
@@ -93,3 +103,32 @@ def _memcpy(run: Run) -> None:
     target = source.copy()
     for _ in range(5):
         run.add("memcpy_gb_s", source.nbytes / timed(lambda: np.copyto(target, source))[0] / 1e9)
+
+
+def _fresh(size: int) -> None:
+    """Write into shared memory that was not there before."""
+    descriptor = os.memfd_create("limit")
+    try:
+        for at in range(0, size, STEP):
+            os.pwrite(descriptor, _STEP, at)
+    finally:
+        os.close(descriptor)
+
+
+def _disk(size: int) -> float:
+    """Return the MB/s at which a new file is written past the page cache, where the journals of the benchmark lie."""
+    with tempfile.NamedTemporaryFile() as place:
+        flags = os.O_WRONLY | getattr(os, "O_DIRECT", 0)
+        try:
+            descriptor = os.open(place.name, flags)
+        except OSError:
+            descriptor = os.open(place.name, os.O_WRONLY)  # a file system without it
+        try:
+            seconds = timed(lambda: [os.pwrite(descriptor, _STEP, at) for at in range(0, size, STEP)])[0]
+        finally:
+            os.close(descriptor)
+    return size / seconds / 1e6
+
+
+_STEP = mmap.mmap(-1, STEP)
+_STEP.write(bytes(range(256)) * (STEP // 256))
