@@ -21,10 +21,9 @@ REASONS: dict[str, tuple[str, Say]] = {
     "noop_100k": (
         "noop",
         lambda f: (
-            f"`Pool.map` calls the function in a bare loop ({f('limits', 'machine', 'call_m_s')} million calls a "
-            "second "
-            "here, a core) and gives one list, no futures: nobody can tell which job ran when a worker died, and a job "
-            "cannot be recalled. Ours writes each job's number on the worker's page and looks for a recall before it "
+            f"`Pool.map` calls the function in a bare loop ({f('limits', 'machine', 'call_m_s')} million calls "
+            "a second and core here) and gives one list, no futures: nobody can tell which job ran when a worker died, and "
+            "a job cannot be recalled. Ours writes each job's number on the worker's page and looks for a recall before it "
             "runs; then each value is pickled once, told, recorded as ended and unpickled."
         ),
     ),
@@ -38,11 +37,9 @@ REASONS: dict[str, tuple[str, Say]] = {
     "submit_100k": (
         "submit",
         lambda f: (
-            "Each call of `submit` is Python of the caller's thread: take the lock, number, append, make the "
-            "`Job`, and "
-            f"later settle it. {f('submit_100k', 'dsage', 'jobs_per_s')} a second is the client's thread filled; "
-            "workers "
-            "and child idle meanwhile."
+            "Each call of `submit` is Python of the caller's thread: take the lock, number, append, "
+            f"make the `Job`, and later settle it. {f('submit_100k', 'dsage', 'jobs_per_s')} a second is the client's "
+            "thread filled; workers and child idle meanwhile."
         ),
     ),
     "roundtrip": (
@@ -56,10 +53,9 @@ REASONS: dict[str, tuple[str, Say]] = {
     "echo100": (
         "echo",
         lambda f: (
-            "With the journal, arguments and value go to the disk before the value is told, 200 MB an echo, and "
-            "the disk "
-            f"takes {f('limits', 'machine', 'disk_mb_s')} MB/s past the cache: that is the ceiling of anything that is "
-            f"recorded first. Ray ({f('echo100', 'ray', 'mb_per_s')} MB/s) records nothing. Without, both ways are one "
+            "With the journal, arguments and value go to the disk before the value is told, 200 MB an echo, "
+            f"and the disk takes {f('limits', 'machine', 'disk_mb_s')} MB/s past the cache: that is the ceiling of "
+            f"anything that is recorded first. Ray ({f('echo100', 'ray', 'mb_per_s')} MB/s) records nothing. Without, both ways are one "
             f"copy each into shared memory ({f('limits', 'machine', 'memcpy_gb_s')} GB/s) and the pass over the result."
         ),
     ),
@@ -67,16 +63,15 @@ REASONS: dict[str, tuple[str, Say]] = {
         "arrays",
         lambda f: (
             "All 200 arrays are under way at once, so nearly every page is a new one, and the machine makes "
-            "shared pages "
-            f"at {f('limits', 'machine', 'fresh_mb_s')} MB/s with nothing else running; it does so once for the "
-            "arguments and once for the values, on the two cores that the workers use too. With the journal each array "
+            f"shared pages at {f('limits', 'machine', 'fresh_mb_s')} MB/s with nothing else running; it does so once "
+            "for the arguments and once for the values, on the two cores that the workers use too. With the journal each array "
             f"is a file as well, at {f('limits', 'machine', 'disk_mb_s')} MB/s."
         ),
     ),
     "start": (
         "",
         lambda f: (
-            "Three interpreters start before the first job runs (child and supervisor side by side, each "
+            "Two interpreters start before the first job runs (child and supervisor side by side, each "
             f"{f('limits', 'machine', 'python_ms')} ms bare, before they load anything); the worker is forked. "
             "ProcessPoolExecutor starts one, which imports less, and has no child that outlives the kernel."
         ),
@@ -85,9 +80,8 @@ REASONS: dict[str, tuple[str, Say]] = {
         "histogram",
         lambda _: (
             "A job here is a few calls of numpy. Ours pickles each value by itself (a value that cannot be read "
-            "back ends "
-            "its own job, and no two jobs share an object), writes the page, looks for output, and tells every "
-            f"{1000 * settings.CHUNK_SECONDS:g} ms; `Pool.map` pickles an eighth of all values in one go and tells "
+            "back ends its own job, and no two jobs share an object), writes the page, looks for output, and tells "
+            f"every {1000 * settings.CHUNK_SECONDS:g} ms; `Pool.map` pickles an eighth of all values in one go and tells "
             "nothing in between."
         ),
     ),
@@ -96,11 +90,10 @@ REASONS: dict[str, tuple[str, Say]] = {
     "busy_tail": ("busy", lambda _: _TELLING),
 }
 _TELLING = (
-    "Both cores are the workers', so all that child and client do (for each report four system calls, as "
-    "many wakes, the "
-    f"scheduler, the record) is taken from the jobs. A report comes every {1000 * "
-    "settings.CHUNK_SECONDS:g} ms or once a "
-    "job, whichever is longer: rarer, and a killed worker would take more finished work with it."
+    "Both cores are the workers', so all that child and client do (for each report four system calls, as many wakes, "
+    "the scheduler, the record) is taken from the jobs. A report comes every "
+    f"{1000 * settings.CHUNK_SECONDS:g} ms or once a job, whichever is longer: rarer, and a killed worker would take "
+    "more finished work with it."
 )
 
 
