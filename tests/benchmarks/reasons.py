@@ -1,100 +1,97 @@
 """Why an aim was missed: what bounds each workload, with the figures of the same run, and whose profile shows it.
 
-Used by `report`. A workload whose aims are all met has no reason told.
+Used by `report`. ``{workload peer figure}`` stands for the median of the run.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from tests.benchmarks.figures import short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.benchmarks.aims import Medians
 
-    Say = Callable[[Callable[..., str]], str]
+_TELLING = f"""
+Both cores are the workers', so all that child and client do (for each report four system calls, as many wakes, the
+scheduler, the record) is taken from the jobs. A report comes every {1000 * settings.CHUNK_SECONDS:g} ms or once a job,
+whichever is longer: rarer, and a killed worker would take more finished work with it.
+"""
 
-REASONS: dict[str, tuple[str, Say]] = {
+REASONS = {
     "noop_100k": (
         "noop",
-        lambda f: (
-            f"`Pool.map` calls the function in a bare loop ({f('limits', 'machine', 'call_m_s')} million calls "
-            "a second and core here) and gives one list, no futures: nobody can tell which job ran when a worker died, and "
-            "a job cannot be recalled. Ours writes each job's number on the worker's page and looks for a recall before it "
-            "runs; then each value is pickled once, told, recorded as ended and unpickled."
-        ),
+        """
+        `Pool.map` calls the function in a bare loop ({limits machine call_m_s} million calls a second and core here)
+        and gives one list, no futures: nobody can tell which job ran when a worker died, and a job cannot be recalled.
+        Ours writes each job's number on the worker's page and looks for a recall before it runs; then each value is
+        pickled once, told, recorded as ended and unpickled.
+        """,
     ),
     "noop_1M": (
         "noop",
-        lambda f: (
-            "The same as with 100,000; a million values are gathered from "
-            f"{f('noop_1M', 'dsage-nojournal', 'jobs_per_s')} a second, against {f('noop_1M', 'pool', 'jobs_per_s')}."
-        ),
+        """
+        The same as with 100,000; a million values are gathered from {noop_1M dsage-nojournal jobs_per_s} a second,
+        against {noop_1M pool jobs_per_s}.
+        """,
     ),
     "submit_100k": (
         "submit",
-        lambda f: (
-            "Each call of `submit` is Python of the caller's thread: take the lock, number, append, "
-            f"make the `Job`, and later settle it. {f('submit_100k', 'dsage', 'jobs_per_s')} a second is the client's "
-            "thread filled; workers and child idle meanwhile."
-        ),
+        """
+        Each call of `submit` is Python of the caller's thread: take the lock, number, append, make the `Job`, and later
+        settle it. {submit_100k dsage jobs_per_s} a second is the client's thread filled; workers and child idle
+        meanwhile.
+        """,
     ),
     "roundtrip": (
         "roundtrip",
-        lambda f: (
-            "Four messages between three processes, each of which is woken: client, child, worker, child, client. "
-            "ProcessPoolExecutor has two messages, and neither journal, lease nor page. A message alone there and back "
-            f"takes {f('limits', 'machine', 'unix_us')} us; what is left is Python between the sockets and the wakes."
-        ),
+        """
+        Four messages between three processes, each of which is woken: client, child, worker, child, client.
+        ProcessPoolExecutor has two messages, and neither journal, lease nor page. A message alone there and back takes
+        {limits machine unix_us} us; what is left is Python between the sockets, and the wakes.
+        """,
     ),
     "echo100": (
         "echo",
-        lambda f: (
-            "With the journal, arguments and value go to the disk before the value is told, 200 MB an echo, "
-            f"and the disk takes {f('limits', 'machine', 'disk_mb_s')} MB/s past the cache: that is the ceiling of "
-            f"anything that is recorded first. Ray ({f('echo100', 'ray', 'mb_per_s')} MB/s) records nothing. Without, both ways are one "
-            f"copy each into shared memory ({f('limits', 'machine', 'memcpy_gb_s')} GB/s) and the pass over the result."
-        ),
+        """
+        With the journal, arguments and value go to the disk before the value is told, 200 MB an echo, and the disk
+        takes {limits machine disk_mb_s} MB/s past the cache: that is the ceiling of anything that is recorded first.
+        Ray ({echo100 ray mb_per_s} MB/s) records nothing. Without, both ways are one copy each into shared memory
+        ({limits machine memcpy_gb_s} GB/s) and the pass over the result.
+        """,
     ),
     "echo200": (
         "arrays",
-        lambda f: (
-            "All 200 arrays are under way at once, so nearly every page is a new one, and the machine makes "
-            f"shared pages at {f('limits', 'machine', 'fresh_mb_s')} MB/s with nothing else running; it does so once "
-            "for the arguments and once for the values, on the two cores that the workers use too. With the journal each array "
-            f"is a file as well, at {f('limits', 'machine', 'disk_mb_s')} MB/s."
-        ),
+        """
+        All 200 arrays are under way at once, so nearly every page is a new one, and the machine makes shared pages at
+        {limits machine fresh_mb_s} MB/s with nothing else running; it does so once for the arguments and once for the
+        values, on the two cores that the workers use too. With the journal each array is a file as well, at
+        {limits machine disk_mb_s} MB/s.
+        """,
     ),
     "start": (
         "",
-        lambda f: (
-            "Two interpreters start before the first job runs (child and supervisor side by side, each "
-            f"{f('limits', 'machine', 'python_ms')} ms bare, before they load anything); the worker is forked. "
-            "ProcessPoolExecutor starts one, which imports less, and has no child that outlives the kernel."
-        ),
+        """
+        Two interpreters start before the first job runs (child and supervisor side by side, each
+        {limits machine python_ms} ms bare, before they load anything); the worker is forked. ProcessPoolExecutor starts
+        one, which imports less, and has no child that outlives the kernel.
+        """,
     ),
     "hist_10k": (
         "histogram",
-        lambda _: (
-            "A job here is a few calls of numpy. Ours pickles each value by itself (a value that cannot be read "
-            "back ends its own job, and no two jobs share an object), writes the page, looks for output, and tells "
-            f"every {1000 * settings.CHUNK_SECONDS:g} ms; `Pool.map` pickles an eighth of all values in one go and tells "
-            "nothing in between."
-        ),
+        f"""
+        A job here is a few calls of numpy. Ours pickles each value by itself (a value that cannot be read back ends its
+        own job, and no two jobs share an object), writes the page, looks for output, and tells every
+        {1000 * settings.CHUNK_SECONDS:g} ms; `Pool.map` pickles an eighth of all values in one go and tells nothing in
+        between.
+        """,
     ),
-    "busy_1ms": ("busy", lambda _: _TELLING),
-    "busy_10ms": ("busy", lambda _: _TELLING),
-    "busy_tail": ("busy", lambda _: _TELLING),
+    "busy_1ms": ("busy", _TELLING),
+    "busy_10ms": ("busy", _TELLING),
+    "busy_tail": ("busy", _TELLING),
 }
-_TELLING = (
-    "Both cores are the workers', so all that child and client do (for each report four system calls, as many wakes, "
-    "the scheduler, the record) is taken from the jobs. A report comes every "
-    f"{1000 * settings.CHUNK_SECONDS:g} ms or once a job, whichever is longer: rarer, and a killed worker would take "
-    "more finished work with it."
-)
 
 
 def why(workload: str, medians: Medians) -> str:
@@ -102,9 +99,10 @@ def why(workload: str, medians: Medians) -> str:
     if workload not in REASONS:
         return ""
 
-    def figure(*key: str) -> str:
-        value = medians.get(key)  # type: ignore[call-overload]
+    def figure(found: re.Match[str]) -> str:
+        value = medians.get((found[1], found[2], found[3]))
         return "?" if value is None else short(value)
 
-    profile, say = REASONS[workload]
-    return say(figure) + (f" See the profile of *{profile}*." if profile else "")
+    profile, text = REASONS[workload]
+    said = re.sub(r"\{(\S+) (\S+) (\S+)\}", figure, " ".join(text.split()))
+    return said + (f" See the profile of *{profile}*." if profile else "")
