@@ -51,3 +51,19 @@ def test_nothing_is_lost(run_demo, tmp_path, capsys, monkeypatch):
     assert report.count("all values are right: True") == 2
     assert not list((tmp_path / "jupyter" / "dsage" / "sessions").iterdir())
     assert (tmp_path / "03_nothing_is_lost.html").stat().st_size > 10_000
+
+
+def test_control_room(run_demo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    assert run_demo.main(NOTEBOOKS / "04_control_room.ipynb", tmp_path) == 0, capsys.readouterr().err
+    report = capsys.readouterr().out
+    for fact in (
+        "300 jobs: 294 finished, 6 failed",
+        "tried again: 6",
+        "failed: [49, 99, 149, 199, 249, 299]",
+        "ValueError: 49 is not to my taste",
+        "3 slots, open",
+    ):
+        assert fact in report, report
+    assert not list((tmp_path / "jupyter" / "dsage" / "sessions").iterdir())
+    assert (tmp_path / "04_control_room.html").stat().st_size > 10_000
