@@ -47,8 +47,8 @@ export function id(word: string): string {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** What has a shape: the states of jobs and of engines; what failed looks the same in both. */
-export type Sign = State | EngineState;
+/** What has a shape: the states of jobs and of engines, what failed looks the same in both; and a batch held back. */
+export type Sign = State | EngineState | "paused";
 
 const OUTLINES: Readonly<Record<Sign, string>> = {
   finished: "M2 0h6a2 2 0 0 1 2 2v6a2 2 0 0 1-2 2H2a2 2 0 0 1-2-2V2a2 2 0 0 1 2-2z",
@@ -61,6 +61,7 @@ const OUTLINES: Readonly<Record<Sign, string>> = {
   open: "M1 5.4 4 8.4 9.2 1.8",
   away: "M5 1.2a3.8 3.8 0 0 1 0 7.6a3.8 3.8 0 0 1 0-7.6zM.6 9.4 9.4.6",
   leaving: "M.8 5h8.2M5.6 1.6 9 5 5.6 8.4",
+  paused: "M1.6 1h2.5v8H1.6zM5.9 1h2.5v8H5.9z",
 };
 const STATES: readonly string[] = ["finished", "failed", "running", "queued", "cancelled", "lost"] satisfies State[];
 
