@@ -67,11 +67,19 @@ const STATES: readonly string[] = ["finished", "failed", "running", "queued", "c
 
 /** The shape of a state: with it colour never has to carry the meaning alone. */
 export function shape(state: Sign): SVGSVGElement {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 10 10");
-  svg.setAttribute("aria-hidden", "true");
-  svg.append(document.createElementNS(SVG, "path"));
+  const svg = glyph("", 10);
   reshape(svg, state);
+  return svg;
+}
+
+/** A drawing in one path; what it means is said elsewhere. */
+export function glyph(path: string, size: number): SVGSVGElement {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${size} ${size}`);
+  svg.setAttribute("aria-hidden", "true");
+  const line = document.createElementNS(SVG, "path");
+  line.setAttribute("d", path);
+  svg.append(line);
   return svg;
 }
 

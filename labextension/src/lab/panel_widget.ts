@@ -22,7 +22,7 @@ export class SessionsPanel extends Widget {
     this.addClass("jp-DsagePanel");
     this.title.icon = jobsIcon;
     this.title.caption = __("Jobs: sessions and their batches");
-    this.node.style.minWidth = "240px";
+    this.node.style.minWidth = "300px";
     this.panel = mountPanel(this.node, sessions, place);
   }
 

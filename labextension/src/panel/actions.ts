@@ -1,16 +1,14 @@
-/** The head of the chosen session: its name and state, what may be done to all of it, and a menu for what is rarer. */
+/** What may be done to the chosen session as a whole, and a menu for what is rarer. */
 
 import { attr, h, text, type Component } from "../dom";
 import { __ } from "../say";
 import { ask } from "./ask";
-import { acts, killQuestion, moodWord, sessionMood, title, type Act, type Level } from "./model";
+import { acts, killQuestion, title, type Act, type Level } from "./model";
 import type { PanelApp } from "./app";
 
 const SHOWN: readonly Level[] = ["pause", "resume", "cancel", "retry"];
 
 export function actions(app: PanelApp): Component {
-  const name = h("h3", { class: "dsage-name" });
-  const badge = h("span", { class: "dsage-badge" });
   const buttons = [0, 1, 2].map(() => button());
   const toggle = h("button", { type: "button", class: "dsage-button dsage-more", "aria-haspopup": "menu", "aria-label": __("More: Refresh workers, Kill child"), click: () => flip() }, "⋯");
   const [refresh, die] = [item(), item()];
@@ -28,8 +26,7 @@ export function actions(app: PanelApp): Component {
       if (!popover.hidden && !(to instanceof Node && anchor.contains(to))) app.set({ menu: false, question: null });
     },
   }, toggle, popover);
-  const row = h("div", { class: "dsage-p-acts", role: "group", "aria-label": __("The whole session") }, ...buttons, anchor);
-  const el = h("header", { class: "dsage-p-head" }, h("div", { class: "dsage-title" }, name, badge), row);
+  const el = h("div", { class: "dsage-p-acts", role: "group" }, ...buttons, anchor);
 
   function button(): HTMLButtonElement {
     const made: HTMLButtonElement = h("button", { type: "button", class: "dsage-button", click: () => press(made) });
@@ -78,12 +75,8 @@ export function actions(app: PanelApp): Component {
   function update(): void {
     const session = app.row;
     if (!session) return;
-    const mood = sessionMood(session, app.view, app.sessions.link(session.id));
-    text(name, title(session));
-    attr(name, "title", title(session));
-    text(badge, mood === "asleep" || mood === "paused" || mood === "away" ? moodWord(mood) : "");
-    attr(badge, "data-mood", mood);
-    attr(row, "hidden", !session.alive);
+    attr(el, "aria-label", __("The whole session %1", title(session)));
+    attr(el, "hidden", !session.alive);
     const all = acts(app.view);
     const shown = all.filter(({ op }) => SHOWN.includes(op) && (op !== "retry" || (all.find((act) => act.op === "retry")?.enabled ?? false)));
     buttons.forEach((el, i) => show(el, shown[i]));

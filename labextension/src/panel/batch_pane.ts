@@ -3,6 +3,7 @@
 import { attr, h, text, type Component } from "../dom";
 import { __ } from "../say";
 import { mount } from "../view";
+import { stuck } from "./model";
 import type { PanelApp } from "./app";
 
 export function batchPane(app: PanelApp): Component {
@@ -16,7 +17,9 @@ export function batchPane(app: PanelApp): Component {
     },
   }, __("Open in a tab"));
   const ways = h("div", { class: "dsage-p-ways" }, goTo, wide);
-  const none = h("div", { class: "dsage-empty" });
+  const why = h("p", { class: "dsage-reason" });
+  const trouble = h("div", { class: "dsage-p-stuck" }, why);
+  const none = h("p", { class: "dsage-empty" });
   const box = h("div");
   let shown = "";
   let unmount: () => void = () => undefined;
@@ -26,7 +29,7 @@ export function batchPane(app: PanelApp): Component {
     return session !== null && app.batch ? (app.place.cellOf?.(session, app.batch.number) ?? null) : null;
   }
   return {
-    el: h("div", {}, ways, none, box),
+    el: h("div", {}, ways, trouble, none, box),
     update() {
       const { session } = app.ui;
       const batch = app.batch;
@@ -36,6 +39,9 @@ export function batchPane(app: PanelApp): Component {
         shown = key;
         unmount = session !== null && batch ? mount(box, app.sessions.batch(session, batch.number)) : () => undefined;
       }
+      // The view of a batch says itself why nothing runs.
+      text(why, batch ? "" : stuck(app.view));
+      attr(trouble, "hidden", !why.textContent);
       attr(none, "hidden", batch !== null);
       text(none, !app.view && app.row?.alive ? __("Waiting for the session…") : __("This session has no batch yet. A cell that begins with %1 makes one.", "%%scatter"));
       attr(ways, "hidden", batch === null);

@@ -1,6 +1,6 @@
 /**
- * What there is of the chosen session: its name and what may be done to all of it, and four panes: the chosen batch in
- * full, the workers, the engines, the log. One that does not run can be revived or deleted.
+ * What there is of the chosen session: what may be done to all of it, and four panes: the chosen batch in full, the
+ * workers, the engines, the log. One that does not run can be revived or deleted.
  */
 
 import { attr, h, id, text, type Component } from "../dom";

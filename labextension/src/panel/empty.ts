@@ -4,7 +4,7 @@ import { attr, h, text, type Component } from "../dom";
 import { __ } from "../say";
 import type { PanelApp } from "./app";
 
-const EXAMPLE = "%load_ext jupyter_dsage\n\n%%scatter squares for x in range(100)\nx * x";
+const EXAMPLE = "%load_ext jupyter_dsage\n\n%%scatter hist for x in range(100)\nx * x";
 
 export function empty(app: PanelApp): Component {
   const problem = h("p", { class: "dsage-reason", role: "alert" });
@@ -12,7 +12,7 @@ export function empty(app: PanelApp): Component {
   const trouble = h("div", { class: "dsage-p-trouble" }, problem, again);
   const start = h("button", { type: "button", class: "dsage-button dsage-primary", click: () => void begin() });
   const example = h("button", { type: "button", class: "dsage-button", click: () => app.place.openExample?.() }, __("Open the example notebook"));
-  const art = h("div", { class: "dsage-p-art", "aria-hidden": "true" }, ...Array.from({ length: 24 }, (_, i) => h("i", { class: i < 13 ? "dsage-finished" : i < 16 ? "dsage-running" : "dsage-queued" })));
+  const art = h("div", { class: "dsage-p-art", "aria-hidden": "true" }, ...Array.from({ length: 36 }, (_, i) => h("i", { class: i < 16 ? "dsage-finished" : i < 20 ? "dsage-running" : "dsage-queued" })));
   const steps = h(
     "div",
     { class: "dsage-p-first" },

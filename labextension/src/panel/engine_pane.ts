@@ -87,7 +87,8 @@ function card(app: PanelApp, engine: string): Line<Engine> {
     text(state, stateWord(now));
     const at = now.host && now.host !== now.name ? [now.host] : [];
     const did = [__("%1 finished", number(now.finished)), ...(now.failed ? [__("%1 failed", number(now.failed))] : [])];
-    text(facts, [...at, __("%1 workers", workersUp(now)), __("%1 running", number(now.running)), ...did].join(" · "));
+    // A number stays on the line of its word.
+    text(facts, [...at, __("%1 workers", workersUp(now)), __("%1 running", number(now.running)), ...did].map((part) => part.replaceAll(" ", "\u00a0")).join(" · "));
     const said = [now.note, limits(now)].filter(Boolean).join(" ");
     text(note, said);
     attr(note, "hidden", !said);
@@ -95,7 +96,7 @@ function card(app: PanelApp, engine: string): Line<Engine> {
     const alive = app.row?.alive ?? false;
     const asking = app.ui.question?.what === "engine" && app.ui.question.engine === engine;
     text(count, _n("1 slot", "%2 slots", wish ?? now.slots, number(wish ?? now.slots)));
-    attr(size, "hidden", now.cannot.includes("scale"));
+    attr(size, "hidden", now.state !== "open" || now.cannot.includes("scale"));
     attr(buttons, "hidden", !alive || asking || now.state === "leaving");
     question.show(asking ? _n("Remove %2? Its running job is interrupted and queued again.", "Remove %2? Its %3 running jobs are queued again.", now.running, engine, number(now.running)) : "");
   }

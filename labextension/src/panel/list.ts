@@ -8,17 +8,17 @@ import { attr, h, reshape, Rows, shape, text, type Component, type Row as Line }
 import { __, _n } from "../say";
 import { number } from "../words";
 import { meter } from "./meter";
-import { age, batchMood, batchSentence, batchWords, fullTitle, moodWord, sessionLine, sessionMood, title, type BatchMood } from "./model";
+import { age, batchMood, batchSentence, batchWords, fullTitle, moodWord, sessionLine, sessionMood, tally, title, workersOf, type BatchMood } from "./model";
 import type { Sign } from "../dom";
 import type { PanelApp } from "./app";
 import type { BatchRow, Row } from "./types";
 
-type Item = { readonly kind: "session"; readonly row: Row } | { readonly kind: "batch"; readonly batch: BatchRow; readonly alive: boolean; readonly session: string };
+type Item = { readonly kind: "session"; readonly row: Row } | { readonly kind: "more"; readonly count: number; readonly session: string } | { readonly kind: "batch"; readonly batch: BatchRow; readonly alive: boolean; readonly session: string };
 
 export function list(app: PanelApp): Component {
-  const more = h("p", { class: "dsage-p-more" });
   const tree = h("div", { class: "dsage-p-tree", role: "tree", "aria-label": __("Sessions and their batches"), keydown: (event) => arrows(event as KeyboardEvent) });
-  const rows = new Rows<Item>(tree, keyOf, (item) => (item.kind === "session" ? sessionLineOf(app, item.row.id) : batchLineOf(app, item.session, item.batch.number)));
+  const rows = new Rows<Item>(tree, keyOf, (item) =>
+    item.kind === "session" ? sessionLineOf(app, item.row.id) : item.kind === "batch" ? batchLineOf(app, item.session, item.batch.number) : moreLine());
 
   function arrows(event: KeyboardEvent): void {
     const all = [...tree.querySelectorAll<HTMLElement>("[role=treeitem]")];
@@ -36,18 +36,16 @@ export function list(app: PanelApp): Component {
     el.focus();
   }
   return {
-    el: h("div", { class: "dsage-p-list" }, tree, more),
+    el: h("div", { class: "dsage-p-list" }, tree),
     update() {
       const items: Item[] = [];
       for (const row of app.rows) {
         items.push({ kind: "session", row });
         if (row.id !== app.ui.session) continue;
         for (const batch of app.view?.batches ?? []) items.push({ kind: "batch", batch, alive: row.alive, session: row.id });
+        if (app.view?.more_batches) items.push({ kind: "more", count: app.view.more_batches, session: row.id });
       }
       rows.update(items);
-      const hidden = app.view?.more_batches ?? 0;
-      text(more, _n("and 1 older batch", "and %2 older batches", hidden, number(hidden)));
-      attr(more, "hidden", hidden === 0);
       // One stop for the Tab key: where the focus is, else the chosen row.
       const stops = [...tree.querySelectorAll("[role=treeitem]")];
       if (!tree.contains(document.activeElement)) {
@@ -59,14 +57,30 @@ export function list(app: PanelApp): Component {
 }
 
 function keyOf(item: Item): string {
-  return item.kind === "session" ? item.row.id : `${item.session}/${item.batch.number}`;
+  return item.kind === "session" ? item.row.id : `${item.session}/${item.kind === "batch" ? item.batch.number : "more"}`;
+}
+
+function moreLine(): Line<Item> {
+  const el = h("p", { class: "dsage-p-more", role: "none" });
+  return {
+    el,
+    update(item) {
+      if (item.kind === "more") text(el, _n("and 1 older batch", "and %2 older batches", item.count, number(item.count)));
+    },
+  };
 }
 
 function sessionLineOf(app: PanelApp, id: string): Line<Item> {
   const dot = h("span", { class: "dsage-p-dot", "aria-hidden": "true" });
   const name = h("span", { class: "dsage-p-name" });
   const when = h("span", { class: "dsage-p-age" });
-  const said = h("span", { class: "dsage-p-said" });
+  const workers = h("span", { class: "dsage-p-words" });
+  const counts = h("span", { class: "dsage-p-tally" });
+  const said = h("span", { class: "dsage-p-said", "aria-hidden": "true" }, workers, counts);
+  const numbers = new Rows<ReturnType<typeof tally>[number]>(counts, ({ state }) => state, ({ state }) => {
+    const value = h("span");
+    return { el: h("span", { class: "dsage-p-one" }, shape(state), value), update: ({ count }) => text(value, number(count)) };
+  });
   const bar = meter();
   const el = h("div", { class: "dsage-p-session", role: "treeitem", "aria-level": "1", tabindex: "-1", click: () => app.choose(id) }, h("div", { class: "dsage-p-top" }, dot, name, when), bar.el, said);
   return {
@@ -82,9 +96,11 @@ function sessionLineOf(app: PanelApp, id: string): Line<Item> {
       text(when, age(row.created, Date.now() / 1000));
       attr(when, "title", new Date(row.created * 1000).toLocaleString());
       const line = sessionLine(row, view);
-      text(said, mood === "away" ? __("no connection; trying again") : mood === "paused" ? `${__("paused")} · ${line}` : line);
+      const word = mood === "away" || mood === "paused" || mood === "stuck" ? moodWord(mood) : "";
+      text(workers, word || workersOf(row, view));
+      numbers.update(mood === "away" ? [] : tally(row, view));
       bar.show(row.alive ? (view?.counts ?? row.counts) : null);
-      attr(el, "title", fullTitle(row));
+      attr(el, "title", `${fullTitle(row)}\n${line}`);
       attr(el, "data-alive", row.alive);
       attr(el, "aria-expanded", String(chosen));
       attr(el, "aria-selected", String(chosen));

@@ -1,11 +1,12 @@
 /** What the panel says of sessions and batches: every word, number and "may it be pressed". Pure. */
 
+import { reasons } from "../engines";
 import { __, _n } from "../say";
 import { clock, number } from "../words";
-import type { Counts } from "../types";
+import type { Counts, State } from "../types";
 import type { BatchRow, Link, Row, SessionView, WorkerRow } from "./types";
 
-export type SessionMood = "running" | "waiting" | "idle" | "paused" | "asleep" | "away";
+export type SessionMood = "running" | "waiting" | "idle" | "paused" | "stuck" | "asleep" | "away";
 
 /** The notebook's name if there is one: that is what people know their session by. */
 export function title({ notebook, name }: { readonly notebook: string; readonly name: string }): string {
@@ -20,10 +21,11 @@ export function fullTitle(row: Row): string {
   return parts.join("\n");
 }
 
-/** How a session is. `paused` only when nothing runs and all that waits is held back. */
+/** How a session is. `paused` only when nothing runs and all that waits is held back; `stuck` when nothing can run. */
 export function sessionMood(row: Row, view: SessionView | null, link: Link): SessionMood {
   if (!row.alive) return "asleep";
   if (link === "away") return "away";
+  if (stuck(view)) return "stuck";
   const counts = view?.counts ?? row.counts;
   if (counts?.running) return "running";
   if (!counts?.queued) return "idle";
@@ -37,24 +39,41 @@ export function moodWord(mood: SessionMood): string {
     waiting: __("waiting"),
     idle: __("idle"),
     paused: __("paused"),
+    stuck: __("no workers"),
     asleep: __("not running"),
     away: __("no connection"),
   }[mood];
 }
 
-/** "10 workers · 10 running · 2,946 queued", as far as it is known. */
+/** Why no job can run, if so: its engines failed or are away. "" while there are workers, or some are on their way. */
+export function stuck(view: SessionView | null): string {
+  return view?.alive && !view.workers.length ? view.note || reasons(view.engines) : "";
+}
+
+/** What is said of a session below its name, as far as it is known; in the list the counts have their shapes instead. */
 export function sessionLine(row: Row, view: SessionView | null): string {
+  const parts = [workersOf(row, view), ...tally(row, view).map(({ count, word }) => `${number(count)} ${word}`)];
+  return parts.filter(Boolean).join(" · ");
+}
+
+/** "10 workers"; what there is instead where none can be. */
+export function workersOf(row: Row, view: SessionView | null): string {
   if (!row.alive) return row.revivable ? __("not running · its journal is kept") : __("not running");
   const workers = view ? view.workers.length + view.more_workers : row.workers;
   const counts = view?.counts ?? row.counts;
-  const parts: string[] = [];
-  if (workers !== null) parts.push(_n("1 worker", "%2 workers", workers, number(workers)));
-  if (counts?.running) parts.push(__("%1 running", number(counts.running)));
-  if (counts?.queued) parts.push(__("%1 queued", number(counts.queued)));
-  const bad = failures(counts);
-  if (bad) parts.push(__("%1 failed", number(bad)));
-  if (counts && !counts.running && !counts.queued) parts.push(total(counts) ? __("all done") : __("no jobs yet"));
-  return parts.join(" · ");
+  const idle = counts && !counts.running && !counts.queued ? (total(counts) ? __("all done") : __("no jobs yet")) : "";
+  return [workers === null ? "" : _n("1 worker", "%2 workers", workers, number(workers)), idle].filter(Boolean).join(" · ");
+}
+
+/** The counts worth a look in the list: what runs, what waits, what went wrong. */
+export function tally(row: Row, view: SessionView | null): readonly { readonly state: State; readonly count: number; readonly word: string }[] {
+  const counts = row.alive ? (view?.counts ?? row.counts) : null;
+  const all = [
+    { state: "running", count: counts?.running ?? 0, word: __("running") },
+    { state: "queued", count: counts?.queued ?? 0, word: __("queued") },
+    { state: "failed", count: failures(counts), word: __("failed") },
+  ] as const;
+  return all.filter(({ count }) => count > 0);
 }
 
 export function failures(counts: Counts | null | undefined): number {
@@ -146,7 +165,7 @@ export function acts(view: SessionView | null): readonly Act[] {
       ? { op: "resume", label: __("Resume all"), hint: __("Go on with the queued jobs of every batch"), enabled: true }
       : { op: "pause", label: __("Pause all"), hint: __("Start no more jobs; those that run go on"), enabled: waiting },
     { op: "cancel", label: __("Cancel all"), hint: __("Cancel every queued job and interrupt those that run"), enabled: waiting },
-    { op: "retry", label: bad ? __("Retry %1 failed", number(bad)) : __("Retry failed"), hint: __("Queue each failed or lost job of every batch again"), enabled: bad > 0 },
+    { op: "retry", label: __("Retry %1", number(bad)), hint: __("Queue each failed or lost job of every batch again"), enabled: bad > 0 },
     { op: "refresh", label: __("Refresh workers"), hint: __("Replace dead workers, restart idle ones so that edited modules are read anew"), enabled: true },
     { op: "die", label: __("Kill child…"), hint: __("End the session: the child and every worker it started"), enabled: true },
   ];

@@ -9,6 +9,7 @@ import { PanelApp } from "./app";
 import { detail } from "./detail";
 import { empty } from "./empty";
 import { list } from "./list";
+import { tools } from "./tools";
 import type { Place, Sessions } from "./types";
 
 export interface Panel {
@@ -20,7 +21,7 @@ export interface Panel {
 /** Show all sessions in an element. */
 export function mountPanel(el: HTMLElement, sessions: Sessions, place: Place): Panel {
   const app = new PanelApp(sessions, place);
-  const parts = [empty(app), list(app), detail(app)];
+  const parts = [empty(app), tools(app), list(app), detail(app)];
   const style = h("style");
   style.textContent = `${viewCss}\n${css}`;
   const root = h("div", { class: "dsage dsage-panel", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": __("Sessions") }, style, ...parts.map((part) => part.el));
