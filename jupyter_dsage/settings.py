@@ -262,8 +262,24 @@ FAILURES_SHOWN = 20
 """Failed jobs listed in a view; the rest are counted."""
 ERRORS_KEPT = 1000
 """Errors in words kept for one batch."""
-EVALUATE_SECONDS = 30.0
-"""An expression typed into *Add jobs* may take this long."""
+
+# --- what is asked of the child by hand (child/session_view.py, spares.py, additions.py) ---------------------
+SESSION_VIEWS_A_SECOND = 2
+"""Views of a session a second, at most; CPU and memory of its workers are read half as often."""
+BATCHES_SHOWN = 100
+"""Batches in one of them, the newest first; the rest are counted."""
+SESSION_WORKERS_SHOWN = 64
+"""... and workers: 64 rows take 10 KB. What does not fit `VIEW_BYTES` is counted only."""
+SPARE_SECONDS = 30.0
+"""An expression typed into *Add jobs* may take this long, and so may reading a job's end."""
+SPARES = 4
+"""Spares at once: each takes 0.15 s of a core to start. Further questions wait for their turn."""
+EXPRESSION_JOBS = 1_000_000
+"""Jobs that one expression may stand for: an endless one is to end."""
+EXPRESSION_BYTES = 256_000_000
+"""... and the bytes of their arguments; the child holds them until the last one is known to be well."""
+OFFER_SECONDS = 2.0
+"""A kernel that holds its interpreter lock numbers jobs late; who adds them is told so after this time."""
 
 # --- bulk connections (net/bulk.py, net/bulk_door.py) --------------------------------------------------------
 BULK_CONNECT_SECONDS = 5.0

@@ -62,6 +62,7 @@ def start_child(
         store,
         stay,
         settings.IDLE_SECONDS,
+        name or "",
     )
     if journal:
         version = VERSION
