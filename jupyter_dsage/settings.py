@@ -281,6 +281,18 @@ EXPRESSION_BYTES = 256_000_000
 OFFER_SECONDS = 2.0
 """A kernel that holds its interpreter lock numbers jobs late; who adds them is told so after this time."""
 
+# --- the server extension (server/) --------------------------------------------------------------------------
+QUESTION_SECONDS = 5.0
+"""A child answers within milliseconds; one that has not by then is stopped, and the request ends with a sentence."""
+ROW_SECONDS = 1.0
+"""... and where it is one of a list, the list does not wait for it so long."""
+CONNECTION_SECONDS = 2.0
+"""A connection that nobody uses is kept for so long: requests come in groups."""
+REVIVED_SECONDS = 5.0
+"""A killed child is revived by its client within a second; after this time the session is over, as its viewers see."""
+CHANNEL_COMMANDS = 64
+"""Commands of one channel that are being carried out at once; more are refused."""
+
 # --- bulk connections (net/bulk.py, net/bulk_door.py) --------------------------------------------------------
 BULK_CONNECT_SECONDS = 5.0
 """Dialling another host's bulk port, TLS handshake included; 0.3 s of delay and some loss take 2."""

@@ -86,7 +86,8 @@ class Clients:
         """Take a client in and welcome it; raises ProtocolError for another version, or one that is in."""
         if peer in self._clients:
             raise ProtocolError("A client says hello once.")
-        if (hello.package, hello.python) != (self._package, self._python):
+        python = self._python if hello.operator else hello.python  # with an operator no pickle is exchanged
+        if (hello.package, python) != (self._package, self._python):
             raise ProtocolError(
                 f"The client runs jupyter_dsage {hello.package} on Python {hello.python}, the child {self._package} on "
                 f"{self._python}: use the same on both sides."
