@@ -37,7 +37,6 @@ class Entry:
     client: int
     header: Frame
     payload: Frame | None = None
-    name: str | None = None
     done: Callable[[], None] | None = None
     """Called when it is committed."""
     unstored: Callable[[str], None] | None = None
@@ -165,7 +164,7 @@ class Recorder:
         journal.begin()
         try:
             for entry in entries:
-                journal.add(entry.row, entry.client, entry.header, entry.payload, entry.name, entry.crc)
+                journal.add(entry.row, entry.client, entry.header, entry.payload, entry.crc)
             sure = list(self._sure)
             for row in sure:
                 journal.forget(row)
