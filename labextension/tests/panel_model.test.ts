@@ -53,8 +53,8 @@ test("the whole session may be told what makes sense", () => {
   assert.deepEqual(enabled(scene("paused").view), ["resume", "cancel", "retry", "refresh", "die"]);
   assert.deepEqual(enabled(scene("cancelled").view), ["refresh", "die"]);
   assert.deepEqual(enabled(null), ["refresh", "die"]);
-  assert.equal(killQuestion(scene("running").view), "Kill the child and its 10 workers? 2,956 jobs have not ended.");
-  assert.equal(killQuestion(null), "Kill the child and its 0 workers?");
+  assert.equal(killQuestion(scene("running").view), "Kill the child and its 10 workers? 2,956 jobs have not ended. The session's journal goes, too.");
+  assert.equal(killQuestion(null), "Kill the child and its 0 workers? The session's journal goes, too.");
 });
 
 test("a worker is told by its job and the job's batch", () => {

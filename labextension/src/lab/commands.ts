@@ -90,7 +90,7 @@ export function addCommands(doing: Doing): void {
       if (!row) return;
       const { button } = await showDialog({
         title: __("Kill the child of %1?", title(row)),
-        body: __("Its workers end with it. Its journal is kept: what ended is not lost, and the session can be revived."),
+        body: __("Its workers end with it, and its journal goes: what no notebook has read is lost."),
         buttons: [Dialog.cancelButton({ label: __("Keep it") }), Dialog.warnButton({ label: __("Kill child") })],
         defaultButton: 0,
       });

@@ -68,13 +68,14 @@ export class Socket {
     let opened = false;
     wire.onopen = () => {
       opened = true;
-      this.failures = 0;
       this.turn("live");
       this.ears.opened();
     };
     wire.onmessage = (event) => {
       const message = parsed(event.data);
-      if (this.wire === wire && message !== null) this.ears.heard(message);
+      if (this.wire !== wire || message === null) return;
+      this.failures = 0; // and not when it opens: a server that closes at once is waited for longer, too
+      this.ears.heard(message);
     };
     wire.onclose = (event) => void this.dropped(wire, event.code, opened);
   }

@@ -68,7 +68,7 @@ function card(app: PanelApp, engine: string): Line<Engine> {
     const label = by < 0 ? __("One slot less") : __("One slot more");
     return h("button", { type: "button", class: "dsage-button dsage-small", "aria-label": label, title: label, click: () => {
       if (!now) return;
-      wish = Math.max(0, (wish ?? now.slots) + by);
+      wish = Math.max(1, (wish ?? now.slots) + by);
       show();
       clearTimeout(timer); // several presses are one order
       timer = window.setTimeout(() => void send(), 400);
@@ -98,7 +98,8 @@ function card(app: PanelApp, engine: string): Line<Engine> {
     text(count, _n("1 slot", "%2 slots", wish ?? now.slots, number(wish ?? now.slots)));
     attr(size, "hidden", now.state !== "open" || now.cannot.includes("scale"));
     attr(buttons, "hidden", !alive || asking || now.state === "leaving");
-    question.show(asking ? _n("Remove %2? Its running job is interrupted and queued again.", "Remove %2? Its %3 running jobs are queued again.", now.running, engine, number(now.running)) : "");
+    const last = now.running ? _n("Its running job goes on to its end.", "Its %2 running jobs go on to their end.", now.running, number(now.running)) : __("It runs no job now.");
+    question.show(asking ? `${__("Remove %1?", engine)} ${last}` : "");
   }
   return {
     el: h("article", { class: "dsage-p-engine" }, h("h4", {}, h("span", { class: "dsage-e-sign" }, sign, name), state), facts, note, buttons, question.el),

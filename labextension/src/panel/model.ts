@@ -167,7 +167,7 @@ export function acts(view: SessionView | null): readonly Act[] {
     { op: "cancel", label: __("Cancel all"), hint: __("Cancel every queued job and interrupt those that run"), enabled: waiting },
     { op: "retry", label: __("Retry %1", number(bad)), hint: __("Queue each failed or lost job of every batch again"), enabled: bad > 0 },
     { op: "refresh", label: __("Refresh workers"), hint: __("Replace dead workers, restart idle ones so that edited modules are read anew"), enabled: true },
-    { op: "die", label: __("Kill child…"), hint: __("End the session: the child and every worker it started"), enabled: true },
+    { op: "die", label: __("Kill child…"), hint: __("End the session: the child, every worker it started, and its journal"), enabled: true },
   ];
 }
 
@@ -176,7 +176,8 @@ export function killQuestion(view: SessionView | null): string {
   const workers = view ? view.workers.length + view.more_workers : 0;
   const jobs = view ? view.counts.queued + view.counts.running : 0;
   const first = _n("Kill the child and its 1 worker?", "Kill the child and its %2 workers?", workers, number(workers));
-  return jobs ? `${first} ${_n("1 job has not ended.", "%2 jobs have not ended.", jobs, number(jobs))}` : first;
+  const rest = jobs ? [_n("1 job has not ended.", "%2 jobs have not ended.", jobs, number(jobs))] : [];
+  return [first, ...rest, __("The session's journal goes, too.")].join(" ");
 }
 
 /** "job 7,053 of hist", "idle", "starting". */
