@@ -46,7 +46,10 @@ export class BatchOutput extends Panel implements IRenderMime.IRenderer {
     this.model = model;
     const same = sameBatch(saved, this.saved);
     this.saved = saved;
-    if (same) return;
+    if (same) {
+      if (saved) this.keep(this.sessions.batch(saved.session, saved.batch).get()); // the kernel may have written an older one
+      return;
+    }
     this.clear();
     if (!saved) return this.standIn(HTML);
     const channel = this.sessions.channel(saved.session);
