@@ -1,6 +1,6 @@
 /** JupyterLab's door: the plugins. Each part may be turned off by its id; all read the one store of sessions. */
 
-import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from "@jupyterlab/application";
+import { ILabShell, ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from "@jupyterlab/application";
 import { ICommandPalette, MainAreaWidget, Notification } from "@jupyterlab/apputils";
 import { ILauncher } from "@jupyterlab/launcher";
 import { INotebookTracker } from "@jupyterlab/notebook";
@@ -11,7 +11,7 @@ import { ITranslator } from "@jupyterlab/translation";
 import { __, speak } from "../say";
 import { Api } from "./api";
 import { addCommands, COMMANDS, startHere, type Doing } from "./commands";
-import { nameOf, notebookOf } from "./kernel";
+import { attach, nameOf, notebookOf } from "./kernel";
 import { noticesOf } from "./notices";
 import { wayTo } from "./origin";
 import { BatchOutput } from "./output";
@@ -57,7 +57,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
   description: "The panel of sessions and their batches, its commands, and a word when a long batch ends.",
   autoStart: true,
   requires: [ISessionStore],
-  optional: [INotebookTracker, ISettingRegistry, ICommandPalette, ILayoutRestorer, ILauncher],
+  optional: [INotebookTracker, ISettingRegistry, ICommandPalette, ILayoutRestorer, ILauncher, ILabShell],
   activate: (
     app: JupyterFrontEnd,
     store: SessionStore,
@@ -66,9 +66,10 @@ const plugin: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null,
     restorer: ILayoutRestorer | null,
     launcher: ILauncher | null,
+    labShell: ILabShell | null,
   ) => {
     const doing: Doing = { app, tracker, sessions: store, open: () => app.shell.activateById(panel.id) };
-    const panel = new SessionsPanel(store, placeOf(doing));
+    const panel = new SessionsPanel(store, placeOf(doing, labShell !== null));
     let now = DEFAULTS;
     let side = "";
     void follow(registry, ID, (settings) => {
@@ -90,34 +91,41 @@ const status: JupyterFrontEndPlugin<void> = {
   id: "jupyter_dsage:status",
   description: "Jobs that run and that wait, in the status bar.",
   autoStart: true,
-  requires: [ISessionStore, IStatusBar],
-  activate: (app: JupyterFrontEnd, store: SessionStore, bar: IStatusBar) => {
+  requires: [ISessionStore],
+  optional: [IStatusBar], // Notebook 7 has none
+  activate: (app: JupyterFrontEnd, store: SessionStore, bar: IStatusBar | null) => {
+    if (!bar) return;
     const item = new StatusItem(store, () => void app.commands.execute(COMMANDS.open));
     bar.registerStatusItem("jupyter_dsage:status", { item, align: "left", rank: 5 });
   },
 };
 
-/** What the panel can ask of JupyterLab. */
-function placeOf(doing: Doing): Place {
-  const { app, tracker, sessions: store } = doing;
+/** Show a batch wide, in a tab of the main area; it has one. */
+function openTab({ app, sessions: store }: Doing, session: string, batch: number): void {
+  const id = `jupyter-dsage-${session}-${batch}`;
+  if (![...app.shell.widgets("main")].some((widget) => widget.id === id)) {
+    const tab = new MainAreaWidget({ content: new BatchTab(store, session, batch) });
+    tab.id = id;
+    tab.title.label = store.view(session)?.batches.find(({ number }) => number === batch)?.name ?? __("Batch %1", batch);
+    tab.title.closable = true;
+    app.shell.add(tab, "main");
+  }
+  app.shell.activateById(id);
+}
+
+/** What the panel can ask of JupyterLab; Notebook 7 has room for one thing in its main area, and no tabs. */
+function placeOf(doing: Doing, hasTabs: boolean): Place {
+  const { app, tracker } = doing;
   return {
-    openTab: (session, batch) => {
-      const id = `jupyter-dsage-${session}-${batch}`;
-      const view = store.view(session)?.batches.find(({ number }) => number === batch);
-      const open = [...app.shell.widgets("main")].find((widget) => widget.id === id);
-      if (!open) {
-        const tab = new MainAreaWidget({ content: new BatchTab(store, session, batch) });
-        tab.id = id;
-        tab.title.label = view?.name ?? __("Batch %1", batch);
-        tab.title.closable = true;
-        app.shell.add(tab, "main");
-      }
-      app.shell.activateById(id);
-    },
+    ...(hasTabs ? { openTab: (session: string, batch: number) => openTab(doing, session, batch) } : {}),
     cellOf: (session, batch) => wayTo(tracker, (notebook) => app.shell.activateById(notebook.id), session, batch),
     starter: () => {
       const notebook = notebookOf(tracker);
       return notebook && { name: nameOf(notebook), start: () => startHere(doing) };
+    },
+    attach: async (name) => {
+      const notebook = notebookOf(tracker);
+      if (notebook) await attach(notebook, name);
     },
     openExample: () => void app.commands.execute(COMMANDS.example),
     onChange: (changed) => {

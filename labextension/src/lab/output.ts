@@ -12,12 +12,15 @@ import { __ } from "../say";
 import { mount } from "../view";
 import { frozen } from "./channel";
 import { MIME, sameBatch, savedOf, worthKeeping, type Saved } from "./saved";
+import { html, line } from "./still";
 import type { IRenderMime, IRenderMimeRegistry } from "@jupyterlab/rendermime";
+import type { JSONObject } from "@lumino/coreutils";
 import type { Snapshot, Store } from "../types";
 import type { SessionStore } from "./sessions";
 
 const WIDGET = "application/vnd.jupyter.widget-view+json";
 const HTML = "text/html";
+const TEXT = "text/plain";
 
 export class BatchOutput extends Panel implements IRenderMime.IRenderer {
   private readonly box = h("div");
@@ -38,6 +41,7 @@ export class BatchOutput extends Panel implements IRenderMime.IRenderer {
     const again = h("button", { type: "button", class: "jp-mod-styled", click: () => this.saved && this.sessions.retry(this.saved.session) }, __("Try now"));
     this.bar.append(h("span", {}, __("No connection to the server; what you see is a moment old.")), " ", again);
     this.bar.hidden = true;
+    this.bar.style.cssText = "padding:4px 2px;font-size:var(--jp-ui-font-size1);color:var(--jp-ui-font-color1)";
     this.node.append(this.bar, this.box);
   }
 
@@ -131,7 +135,7 @@ export class BatchOutput extends Panel implements IRenderMime.IRenderer {
       this.standDown();
       void this.standIn(HTML);
     } else if (type === HTML && !this.model?.data[HTML]) {
-      text(this.box, String(this.model?.data["text/plain"] ?? __("A batch of jobs that this version cannot show.")));
+      text(this.box, String(this.model?.data[TEXT] ?? __("A batch of jobs that this version cannot show.")));
     }
   }
 
@@ -145,11 +149,12 @@ export class BatchOutput extends Panel implements IRenderMime.IRenderer {
     const { model, saved } = this;
     // Of a session that the server does not know nothing can be told: the kernel may be on another machine.
     if (!model || !saved || this.sessions.link(saved.session) === "unknown" || !worthKeeping(saved, now)) return;
-    this.saved = { ...saved, snapshot: frozen(now, now.session.note) };
+    const kept: Saved = (this.saved = { ...saved, snapshot: frozen(now, now.session.note) });
     // Later, since an output must not change while it is being rendered.
     setTimeout(() => {
-      if (this.isDisposed || this.model !== model || !this.saved) return;
-      model.setData({ data: { ...model.data, [MIME]: JSON.parse(JSON.stringify(this.saved)) } });
+      if (this.isDisposed || this.model !== model || this.saved !== kept) return;
+      const still = model.data[HTML] === undefined ? {} : { [HTML]: html(now), [TEXT]: line(now) };
+      model.setData({ data: { ...model.data, ...still, [MIME]: JSON.parse(JSON.stringify(kept)) as JSONObject } });
     });
   }
 }

@@ -12,8 +12,12 @@ export function actions(app: PanelApp): Component {
   const buttons = [0, 1, 2].map(() => button());
   const toggle = h("button", { type: "button", class: "dsage-button dsage-more", "aria-haspopup": "menu", "aria-label": __("More: Refresh workers, Kill child"), click: () => flip() }, "⋯");
   const [refresh, die] = [item(), item()];
+  const attach = h("button", { type: "button", role: "menuitem", class: "dsage-item", click: () => {
+    if (app.row) void app.place.attach?.(app.row.name);
+    back();
+  } });
   die.classList.add("dsage-warn");
-  const items = h("div", { role: "menu", "aria-label": __("More"), class: "dsage-items", keydown: (event) => arrows(event as KeyboardEvent) }, refresh, die);
+  const items = h("div", { role: "menu", "aria-label": __("More"), class: "dsage-items", keydown: (event) => arrows(event as KeyboardEvent) }, refresh, attach, die);
   const question = ask(__("Kill child?"), __("Kill child"), __("Keep it"), () => void app.order({ op: "die" }), () => back());
   const popover = h("div", { class: "dsage-popover dsage-menu", hidden: true }, items, question.el);
   const anchor = h("span", {
@@ -60,7 +64,9 @@ export function actions(app: PanelApp): Component {
   function arrows(event: KeyboardEvent): void {
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
     event.preventDefault();
-    (document.activeElement === refresh ? die : refresh).focus();
+    const all = [refresh, attach, die].filter((el) => !el.hidden);
+    const at = all.indexOf(document.activeElement as HTMLButtonElement) + (event.key === "ArrowDown" ? 1 : -1);
+    all[(at + all.length) % all.length]?.focus();
   }
   function show(el: HTMLElement, act: Act | undefined): void {
     attr(el, "hidden", !act);
@@ -82,6 +88,10 @@ export function actions(app: PanelApp): Component {
     buttons.forEach((el, i) => show(el, shown[i]));
     show(refresh, all.find(({ op }) => op === "refresh"));
     show(die, all.find(({ op }) => op === "die"));
+    const notebook = app.place.attach ? (app.place.starter?.() ?? null) : null;
+    attr(attach, "hidden", !notebook);
+    text(attach, __("Attach %1", notebook?.name ?? ""));
+    attr(attach, "title", __("Add a cell to this notebook that brings the session's batches into it"));
     const asking = app.ui.question?.what === "die";
     attr(toggle, "aria-expanded", String(app.ui.menu || asking));
     attr(popover, "hidden", !app.ui.menu && !asking);

@@ -118,7 +118,7 @@ export interface Place {
   cellOf?(id: string, batch: number): (() => void) | null;
   /** The notebook that is open, in words, and the way to start a session in its kernel. */
   starter?(): { readonly name: string; start(): Promise<void> } | null;
-  /** The way to have a session's notebook or kernel attach to it. */
+  /** Bring a session's batches into the notebook in front. */
   attach?(name: string): Promise<void>;
   openExample?(): void;
   /** Tells that any of the above may have changed. */
