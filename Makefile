@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-VIEW := labextension/package.json labextension/yarn.lock $(wildcard labextension/src/*)
+VIEW := labextension/package.json labextension/yarn.lock labextension/build.mjs \
+    $(wildcard labextension/src/*.* labextension/src/*/*.* labextension/schema/*)
 BENCH := build/bench-env
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
@@ -68,7 +69,7 @@ profile: $(BENCH)/.stamp ## find out where the time of client, child and worker 
 	for workload in noop roundtrip echo arrays submit histogram busy; do $(BENCH)/bin/python -m tests.benchmarks.profile $$workload $(ARGS) || exit; done
 
 clean: ## remove .venv and everything else that was built here
-	rm -rf $(VENV) build dist jupyter_dsage/static labextension/lib labextension/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist jupyter_dsage/static jupyter_dsage/labextension labextension/lib labextension/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find jupyter_dsage tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of dependencies; a changed pyproject.toml renews it, and so does a changed source of the

@@ -101,5 +101,15 @@ def unload_ipython_extension(ip: Any) -> None:
     magics.unregister(ip)
 
 
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "jupyter_dsage"}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    from jupyter_dsage.server import extension
+
+    extension.load(server)
+
+
 def __dir__() -> list[str]:
     return sorted([*globals(), *_LAZY])

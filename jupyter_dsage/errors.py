@@ -25,6 +25,10 @@ class CellSyntaxError(DsageError):
         return self._shown
 
 
+class MissingError(DsageError, LookupError):
+    """There is no session, batch, job or engine of that name or number; the sentence says which there are."""
+
+
 class EngineError(DsageError, ValueError):
     """An engine URL cannot be used. Correct the URL, or start what it names."""
 

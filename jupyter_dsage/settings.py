@@ -265,8 +265,36 @@ FAILURES_SHOWN = 20
 """Failed jobs listed in a view; the rest are counted."""
 ERRORS_KEPT = 1000
 """Errors in words kept for one batch."""
-EVALUATE_SECONDS = 30.0
-"""An expression typed into *Add jobs* may take this long."""
+
+# --- what is asked of the child by hand (child/session_view.py, spares.py, additions.py) ---------------------
+SESSION_VIEWS_A_SECOND = 2
+"""Views of a session a second, at most; CPU and memory of its workers are read half as often."""
+BATCHES_SHOWN = 100
+"""Batches in one of them, the newest first; the rest are counted."""
+SESSION_WORKERS_SHOWN = 64
+"""... and workers: 64 rows take 10 KB. What does not fit `VIEW_BYTES` is counted only."""
+SPARE_SECONDS = 30.0
+"""An expression typed into *Add jobs* may take this long, and so may reading a job's end."""
+SPARES = 4
+"""Spares at once: each takes 0.15 s of a core to start. Further questions wait for their turn."""
+EXPRESSION_JOBS = 1_000_000
+"""Jobs that one expression may stand for: an endless one is to end."""
+EXPRESSION_BYTES = 256_000_000
+"""... and the bytes of their arguments; the child holds them until the last one is known to be well."""
+OFFER_SECONDS = 2.0
+"""A kernel that holds its interpreter lock numbers jobs late; who adds them is told so after this time."""
+
+# --- the server extension (server/) --------------------------------------------------------------------------
+QUESTION_SECONDS = 5.0
+"""A child answers within milliseconds; one that has not by then is stopped, and the request ends with a sentence."""
+ROW_SECONDS = 1.0
+"""... and where it is one of a list, the list does not wait for it so long."""
+CONNECTION_SECONDS = 2.0
+"""A connection that nobody uses is kept for so long: requests come in groups."""
+REVIVED_SECONDS = 5.0
+"""A killed child is revived by its client within a second; after this time the session is over, as its viewers see."""
+CHANNEL_COMMANDS = 64
+"""Commands of one channel that are being carried out at once; more are refused."""
 
 # --- bulk connections (net/bulk.py, net/bulk_door.py) --------------------------------------------------------
 BULK_CONNECT_SECONDS = 5.0

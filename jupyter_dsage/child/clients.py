@@ -8,8 +8,11 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
@@ -21,17 +24,21 @@ from jupyter_dsage.wire import messages as m
 if TYPE_CHECKING:
     from jupyter_dsage.child.recorder import Recorder
     from jupyter_dsage.net.transport import Listener, Peer
+    from jupyter_dsage.store.journal import Journal
     from jupyter_dsage.wire.codec import Frame
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Client:
-    """One client. `look`: it only looks and gives orders."""
+    """One client. `look`: it only looks and gives orders; `operator`: it may say no more than an operator may."""
 
     number: int
     pid: int
     started: float
     look: bool
+    operator: bool = False
     got: int = 0
     """Its requests that are in the journal."""
     told: int = 0
@@ -51,9 +58,16 @@ class Clients:
         self._clients: dict[Peer, Client] = {}
         self._owners: dict[int, int] = {}
         """Batch -> the client that adds to it."""
+        self._adopted: dict[int, int] = _noted(journal, "adopted", dict[int, int]) or {}
+        """Those of them that another client has opened."""
+        self._awaited: dict[int, tuple[int, float]] = _noted(journal, "here", dict[int, tuple[int, float]]) or {}
+        """Clients of an earlier child that may come back: number -> pid and start time."""
+        self._await_until = time.monotonic() + settings.REVIVAL_SECONDS
         self._numbers = int(journal.meta("clients", "0")) if journal else 0
         self._next_check = 0.0
         self._acknowledge_at = math.inf
+        self._here = ""
+        """What was written down last of who is here."""
         self._package = VERSION
         self._python = "{}.{}".format(*sys.version_info)
 
@@ -69,8 +83,11 @@ class Clients:
         return any(not client.look for client in self._clients.values())
 
     def greet(self, peer: Peer, hello: m.Hello) -> None:
-        """Take a client in and welcome it; raises ProtocolError for another version."""
-        if (hello.package, hello.python) != (self._package, self._python):
+        """Take a client in and welcome it; raises ProtocolError for another version, or one that is in."""
+        if peer in self._clients:
+            raise ProtocolError("A client says hello once.")
+        python = self._python if hello.operator else hello.python  # with an operator no pickle is exchanged
+        if (hello.package, python) != (self._package, self._python):
             raise ProtocolError(
                 f"The client runs jupyter_dsage {hello.package} on Python {hello.python}, the child {self._package} on "
                 f"{self._python}: use the same on both sides."
@@ -79,9 +96,19 @@ class Clients:
         got = self._journal.count(number) if self._journal else 0
         for other in [other for other, client in self._clients.items() if client.number == number]:
             del self._clients[other]  # its connection before this one
-        self._clients[peer] = Client(number, hello.pid, hello.started, hello.look, got, got)
+        look = hello.look or hello.operator
+        self._clients[peer] = Client(number, hello.pid, hello.started, look, hello.operator, got, got)
+        self._note_here()
         store = str(self._journal.folder) if self._journal else ""
         self.send(peer, m.Welcome(self._session, os.getpid(), self._package, self._python, number, got, store))
+
+    def check_role(self, peer: Peer, message: m.Message) -> None:
+        """Raise ProtocolError where somebody may not say this: a stranger nothing, an operator little."""
+        if peer not in self._clients:
+            raise ProtocolError("The first message of a client is its hello.")
+        if self._clients[peer].operator and not isinstance(message, m.FROM_OPERATOR):
+            kind = type(message).__name__
+            raise ProtocolError(f"An operator has no {kind} message: it looks, gives orders, and sends no payload.")
 
     def _new_number(self) -> int:
         self._numbers += 1
@@ -90,7 +117,18 @@ class Clients:
 
     def part(self, peer: Peer) -> None:
         """Let go of a client."""
-        self._clients.pop(peer, None)
+        if self._clients.pop(peer, None) is not None:
+            self._note_here()
+
+    def _note_here(self) -> None:
+        """Write down which clients are here, for a child that may come after this one."""
+        here = {one.number: (one.pid, one.started) for one in self._clients.values() if not one.look}
+        for number in here:
+            self._awaited.pop(number, None)
+        text = msgspec.json.encode(here | self._awaited).decode()
+        if text != self._here:
+            self._here = text
+            self._recorder.note("here", text)
 
     def next_due(self) -> float:
         """Return when to call `check` or `acknowledge` (monotonic seconds)."""
@@ -105,6 +143,10 @@ class Clients:
         if now < self._next_check:
             return []
         self._next_check = now + settings.CLIENT_CHECK_SECONDS
+        late = time.monotonic() > self._await_until
+        for number, (pid, started) in list(self._awaited.items()):
+            if late or not lives(pid, started):
+                del self._awaited[number]
         gone = [peer for peer, client in self._clients.items() if not lives(client.pid, client.started)]
         for peer in gone:
             self.part(peer)
@@ -112,18 +154,29 @@ class Clients:
 
     # --- whose batch ---------------------------------------------------------------------------------------
 
+    def opened(self, batch: int, client: int) -> None:
+        """Note which client has opened a batch: it adds to it, until another adopts it."""
+        self._owners[batch] = self._adopted.get(batch, client)
+
     def owns(self, batch: int, client: int) -> None:
-        """Note which client adds to a batch."""
-        self._owners[batch] = client
+        """Note which client adds to a batch from now on."""
+        if self._owners.get(batch) != client:
+            self._owners[batch] = self._adopted[batch] = client
+            self._recorder.note("adopted", msgspec.json.encode(self._adopted).decode())
 
     def may_add(self, batch: int, client: int) -> bool:
         """Tell whether a client may add to a batch: it does already, or who did is gone."""
-        owner = self._owners.get(batch)
-        return owner == client or not self.has_owner(batch)
+        return self._owners.get(batch) == client or not self.has_owner(batch)
 
     def has_owner(self, batch: int) -> bool:
-        """Tell whether the client that adds to a batch is here."""
-        return self._owners.get(batch) in {client.number for client in self._clients.values()}
+        """Tell whether the client that adds to a batch is here, or may come back after an earlier child's end."""
+        owner = self._owners.get(batch)
+        return owner in self._awaited or any(client.number == owner for client in self._clients.values())
+
+    def owner(self, batch: int) -> Peer | None:
+        """Return the client that adds to a batch, if it is here."""
+        owner = self._owners.get(batch)
+        return next((peer for peer, client in self._clients.items() if client.number == owner and client.synced), None)
 
     # --- telling -------------------------------------------------------------------------------------------
 
@@ -171,6 +224,12 @@ class Clients:
             if client.got > client.told:
                 client.told = client.got
                 self.send(peer, m.Stored(client.got))
+
+
+def _noted(journal: Journal | None, key: str, kind: type[T]) -> T | None:
+    """Return what an earlier child noted under a key, or None."""
+    text = journal.meta(key) if journal else ""
+    return msgspec.json.decode(text, type=kind) if text else None
 
 
 class Idle:

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jupyter_dsage.child import intake, telling
+from jupyter_dsage.child.additions import Additions, refused
+from jupyter_dsage.child.orders import batch_of, requests_of
 from jupyter_dsage.child.recorder import Entry
 from jupyter_dsage.core import events as e
+from jupyter_dsage.core.ranges import Ranges
+from jupyter_dsage.core.states import State
 from jupyter_dsage.errors import DsageError, ProtocolError, UsageError
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
@@ -22,15 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from jupyter_dsage.child.clients import Clients
-    from jupyter_dsage.child.looks import Looks
     from jupyter_dsage.child.payloads import Payloads
     from jupyter_dsage.child.perform import Performer
     from jupyter_dsage.child.recorder import Recorder
-    from jupyter_dsage.child.view import Views
+    from jupyter_dsage.child.sights import Sights
     from jupyter_dsage.core.events import Event
     from jupyter_dsage.core.scheduler import Scheduler
     from jupyter_dsage.net.transport import Peer
     from jupyter_dsage.wire.codec import Frame
+    from jupyter_dsage.wire.setup import ChildSetup
 
     AboutEngine = m.AddEngine | m.RemoveEngine | m.ScaleEngine
 
@@ -48,13 +52,13 @@ class Desk:
 
     def __init__(
         self,
+        setup: ChildSetup,
         scheduler: Scheduler,
         payloads: Payloads,
         clients: Clients,
         recorder: Recorder,
         performer: Performer,
-        views: Views,
-        looks: Looks,
+        sights: Sights,
         handle: Callable[[Event], None],
         about_engine: Callable[[AboutEngine], str],
         leave: Callable[[str], None],
@@ -64,11 +68,12 @@ class Desk:
         self._clients = clients
         self._recorder = recorder
         self._performer = performer
-        self._views = views
-        self._looks = looks
+        self._sights = sights
+        self._views = sights.views
         self._handle = handle
         self._about_engine = about_engine
         self._leave = leave
+        self.additions = Additions(setup, payloads, clients, recorder, sights.spares, self._request)
         self._syncs: list[Iterator[None]] = []
         """Clients that are being told of the past."""
         self._opened: dict[int, m.OpenBatch] = {}
@@ -88,8 +93,7 @@ class Desk:
         if isinstance(message, m.Hello):
             self._clients.greet(peer, message)
             return
-        if peer not in self._clients:
-            raise ProtocolError("The first message of a client is its hello.")
+        self._clients.check_role(peer, message)
         if isinstance(message, m.REQUESTS):
             self._request(self._clients[peer].number, message, frames, header)
             return
@@ -100,16 +104,16 @@ class Desk:
                 self.part(peer)
             case m.Die():
                 self._leave("die: the session ends, with its workers")
-            case m.LookOutput():
-                self._looks.look(peer, message)
             case m.Settle():
-                self._recorder.put(Entry(0, b"", done=lambda: self._clients.send(peer, m.Answer(message.ask, ""))))
-            case m.Watch():
-                intake.check_batch(message.batch, self._scheduler)
-                self._views.watch(message, peer)
+                self._when_written(peer, message.ask, "")
             case m.Expect():
                 intake.check_batch(message.batch, self._scheduler)
                 self._views.expect(message)
+            case m.Watch():
+                intake.check_batch(message.batch, self._scheduler)
+                self._views.watch(message, peer)
+            case m.WatchSession():
+                self._sights.session.watch(peer, on=message.on)
             case _:
                 self._answer(peer, message)
 
@@ -121,8 +125,8 @@ class Desk:
         except ProtocolError:
             self._recorder.put(Entry(client, b""))  # counted, so that both sides count alike
             raise
-        if isinstance(message, m.Function):
-            entry.name = message.function
+        if isinstance(message, m.Retry):
+            entry.done = self._telling_reopened(message)
         elif isinstance(event, e.JobsAdded):
             first = self._scheduler.batches[event.batch].jobs.total
             run = (first, first + event.count)
@@ -135,36 +139,86 @@ class Desk:
         self._recorder.put(entry)
         if event is not None:
             self._handle(event)
-        if isinstance(message, m.OpenBatch):
-            self.opened(message)
-            self._clients.owns(message.batch, client)
-            self._clients.tell_others(client, m.KnownBatch(message, 0, paused=False, mine=False, note=""))
+        match message:
+            case m.OpenBatch():
+                self.opened(message, client)
+                self._clients.tell_others(client, m.KnownBatch(message, 0, paused=False, mine=False, note=""))
+            case m.AddJobs() if message.offer:
+                self.additions.came(message.offer)
+            case m.Cancel(runs=None):
+                owner = self._clients.owner(message.batch)
+                if owner is not None and self._clients[owner].number != client:
+                    self._clients.send(owner, m.Dropped(message.batch))
 
-    def opened(self, message: m.OpenBatch) -> None:
-        """Take note of a batch, also one that the journal tells of."""
+    def _telling_reopened(self, message: m.Retry) -> Callable[[], None] | None:
+        """Return what tells every client which jobs run again; in the line, so that it comes behind their ends."""
+        jobs = self._scheduler.batches[message.batch].jobs
+        again = Ranges(part for state in (State.FAILED, State.LOST) for run in message.runs
+                       for part in jobs[state].overlap(*run))  # fmt: skip
+        return (lambda: self._clients.tell(m.Reopened(message.batch, tuple(again)))) if again else None
+
+    def opened(self, message: m.OpenBatch, client: int) -> None:
+        """Take note of a batch and who opened it, also one that the journal tells of."""
         self._views.opened(message.batch, time.monotonic())
         self._opened[message.batch] = message
+        self._clients.opened(message.batch, client)
 
     def _answer(self, peer: Peer, message: m.Message) -> None:
-        """Do what a client asks for, and answer; raises ProtocolError if it is no question."""
-        if not isinstance(message, (m.Refresh, m.AddEngine, m.RemoveEngine, m.ScaleEngine, m.Adopt)):
+        """Do what a client asks for, and answer, now or later; raises ProtocolError if it is no question."""
+        ask = getattr(message, "ask", None)
+        if ask is None:
             raise ProtocolError(f"A {type(message).__name__} message does not belong here.")
         try:
-            match message:
-                case m.Refresh():
-                    self._handle(e.RefreshAsked())
-                    count = len(self._scheduler.pool.workers)
-                    text = f"refresh: {count} workers are being replaced, busy ones when their jobs are done"
-                    log.info("%s", text)
-                case m.Adopt():
-                    text = self._adopt(self._clients[peer].number, message.batch)
-                case _:
-                    text = self._about_engine(message)
+            text = self._answered(peer, message)
         except DsageError as error:
-            answer = m.Answer(message.ask, str(error), failed=True)
+            self._clients.send(peer, refused(error, ask))
         else:
-            answer = m.Answer(message.ask, text)
-        self._clients.send(peer, answer)
+            if text is not None:
+                self._clients.send(peer, m.Answer(ask, text))
+
+    def _answered(self, peer: Peer, message: m.Message) -> str | None:
+        """Return the answer to a question; None if it comes later."""
+        match message:
+            case m.LookSession():
+                return self._sights.session.make(time.monotonic()).decode()
+            case m.LookBatch():
+                batch_of(message.batch, self._scheduler)
+                return self._views.make(message.batch, time.monotonic()).decode()
+            case m.LookOutput():
+                answer = lambda text: self._clients.send(peer, m.Answer(message.ask, text))  # noqa: E731
+                self._sights.looks.look(message.batch, message.job, answer)
+            case m.DescribeJob():
+                batch_of(message.batch, self._scheduler)
+                self._sights.details.describe(peer, message)
+            case m.AddExpression():
+                batch_of(message.batch, self._scheduler)
+                self.additions.add(peer, message, self._opened[message.batch])
+            case m.Order():
+                self._order(peer, message)
+            case m.Refresh():
+                self._handle(e.RefreshAsked())
+                count = len(self._scheduler.pool.workers)
+                text = f"refresh: {count} workers are being replaced, busy ones when their jobs are done"
+                log.info("%s", text)
+                return text
+            case m.Adopt():
+                return self._adopt(self._clients[peer].number, message.batch)
+            case m.AddEngine() | m.RemoveEngine() | m.ScaleEngine():
+                return self._about_engine(message)
+        return None
+
+    def _order(self, peer: Peer, order: m.Order) -> None:
+        """Carry out an operator's order as requests, and answer when they are written down."""
+        requests = requests_of(order, self._scheduler, self._views)
+        for _, request in requests:
+            self._request(self._clients[peer].number, request, [], codec.encode(request)[0])
+        names = ", ".join(name for name, _ in requests)
+        text = f"{order.verb}: {names}." if names else f"{order.verb}: there is nothing that it would concern."
+        self._when_written(peer, order.ask, text)
+
+    def _when_written(self, peer: Peer, ask: int, text: str) -> None:
+        """Answer when all that came before is in the journal."""
+        self._recorder.put(Entry(0, b"", done=lambda: self._clients.send(peer, m.Answer(ask, text))))
 
     def _adopt(self, client: int, batch: int) -> str:
         intake.check_batch(batch, self._scheduler)
@@ -192,7 +246,7 @@ class Desk:
 
     def part(self, peer: Peer) -> None:
         """Let go of a client."""
-        self._views.forget(peer)
+        self._sights.forget(peer)
         self._clients.part(peer)
 
     def note_undrawn(self) -> None:

@@ -8,49 +8,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.errors import PeerGoneError
-from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from jupyter_dsage.child.clients import Clients
     from jupyter_dsage.child.engines.engine import Engine, ModulesEdited, OutputSeen
     from jupyter_dsage.core.pool import Worker
     from jupyter_dsage.core.scheduler import Scheduler
-    from jupyter_dsage.net.transport import Peer
 
 
 class Looks:
     """Asks engines what running jobs have printed, and passes the answers on."""
 
-    def __init__(self, scheduler: Scheduler, engines: Mapping[str, Engine], clients: Clients) -> None:
+    def __init__(self, scheduler: Scheduler, engines: Mapping[str, Engine]) -> None:
         self._scheduler = scheduler
         self._engines = engines
-        self._clients = clients
-        self._asked: dict[int, tuple[Peer, int]] = {}
+        self._asked: dict[int, Callable[[str], None]] = {}
         self._next = 1
 
-    def look(self, peer: Peer, question: m.LookOutput) -> None:
+    def look(self, batch: int, job: int, told: Callable[[str], None]) -> None:
         """Ask for what a job has printed; a job that does not run has printed nothing that is not told already."""
-        found = self._worker(question.batch, question.job)
+        found = self._worker(batch, job)
         if found is None:
-            self._clients.send(peer, m.Answer(question.ask, ""))
+            told("")
             return
         ask, self._next = self._next, self._next + 1
-        self._asked[ask] = (peer, question.ask)
+        self._asked[ask] = told
         try:
-            self._engines[found.engine].look(ask, found.number, found.leases[0], question.job)
+            self._engines[found.engine].look(ask, found.number, found.leases[0], job)
         except PeerGoneError:
-            self._answer(ask, "")
+            self._asked.pop(ask)("")
 
     def seen(self, news: OutputSeen) -> None:
         """Pass an answer on."""
-        self._answer(news.ask, news.text)
-
-    def _answer(self, ask: int, text: str) -> None:
-        asked = self._asked.pop(ask, None)
-        if asked is not None:
-            self._clients.send(asked[0], m.Answer(asked[1], text))
+        told = self._asked.pop(news.ask, None)
+        if told is not None:
+            told(news.text)
 
     def _worker(self, batch: int, job: int) -> Worker | None:
         """Return the worker whose running lease has a job that has not ended."""

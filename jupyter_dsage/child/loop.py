@@ -16,17 +16,16 @@ from jupyter_dsage.child import intake
 from jupyter_dsage.child.clients import Clients, Idle
 from jupyter_dsage.child.desk import Desk
 from jupyter_dsage.child.engines.engine import ModulesEdited, OutputSeen, Reported
-from jupyter_dsage.child.looks import Edits, Looks
 from jupyter_dsage.child.payloads import Payloads
 from jupyter_dsage.child.perform import Performer
 from jupyter_dsage.child.recorder import Recorder
 from jupyter_dsage.child.revival import Revival
+from jupyter_dsage.child.sights import Sights
 from jupyter_dsage.child.stories import tell, trouble
-from jupyter_dsage.child.view import Views
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.scheduler import Scheduler
 from jupyter_dsage.core.states import State
-from jupyter_dsage.errors import EngineError, ProtocolError
+from jupyter_dsage.errors import EngineError, MissingError, ProtocolError
 from jupyter_dsage.net.sweep import sweep as sweep_processes
 from jupyter_dsage.store.journal import Journal
 from jupyter_dsage.store.sessions import lives, sweep, sweep_runtime, took_over, write_connection
@@ -77,8 +76,11 @@ class Child:
         """How each engine was set up, for a child that may come after this one."""
         self._removed: list[Engine] = []
         """Engines that were let go of, and may still be ending."""
-        self._edits = Edits(self._scheduler)
-        self._views = Views(self._scheduler, setup.session, self._engines, self._edits)
+        self._sights = Sights(
+            setup, self._scheduler, self._payloads, self._clients, self._engines, self._poller, self._is_here
+        )
+        self._views = self._sights.views
+        self._edits = self._sights.edits
         self._performer = Performer(
             self._scheduler,
             self._payloads,
@@ -90,15 +92,14 @@ class Child:
             self._close_engine,
             self._handle,
         )
-        self._looks = Looks(self._scheduler, self._engines, self._clients)
         self._desk = Desk(
+            setup,
             self._scheduler,
             self._payloads,
             self._clients,
             self._recorder,
             self._performer,
-            self._views,
-            self._looks,
+            self._sights,
             self._handle,
             self.about_engine,
             self.leave,
@@ -143,16 +144,19 @@ class Child:
         self._tell_notes()
         while self._listener in ready and not self._leaving and (got := self._listener.receive()) is not None:
             self._desk.take(*got)
+        self._sights.read(ready, now)
         self._look_after_clients(ready)
         now = self._clock()
         deadline = self._scheduler.next_deadline()
         if deadline is not None and deadline <= now:
             self._handle(e.TimePassed())
         self._desk.tell_past()
+        self._desk.additions.look_after(now)
         self._recorder.flush()
         self._clients.acknowledge(self._recorder.take_stored(), now)
         self._performer.settle()
         self._performer.send_views(now)
+        self._sights.session.send(self._clients, now)
 
     def _revive(self) -> None:
         """Take up what an earlier child of this session left in the journal."""
@@ -181,7 +185,8 @@ class Child:
             return 0.0
         times = [self._clients.next_due()]
         dues = [engine.next_due() for engine in self._engines.values()]
-        dues += [self._scheduler.next_deadline(), self._views.next_due(), self._idle.next_due()]
+        dues += [self._scheduler.next_deadline(), self._idle.next_due()]
+        dues += [*self._sights.dues(), self._desk.additions.next_due()]
         times += [due for due in dues if due is not None]
         return max(0.0, min(times) - self._clock())
 
@@ -211,6 +216,10 @@ class Child:
         for event in engine.open():
             self._handle(event)
 
+    def _is_here(self, engine: str) -> bool:
+        """Tell whether an engine's workers are processes of this host, started for this session."""
+        return not self._setups[engine].host
+
     def _close_engine(self, name: str) -> None:
         engine = self._engines.pop(name)
         engine.leave()
@@ -221,7 +230,7 @@ class Child:
 
     def _hear(self, engine: Engine, news: Event | News) -> None:
         if isinstance(news, OutputSeen):
-            self._looks.seen(news)
+            self._sights.looks.seen(news)
             return
         if isinstance(news, ModulesEdited):
             self._edits.seen(news)
@@ -263,12 +272,17 @@ class Child:
         """Add, remove or scale an engine; return what was done, in one sentence."""
         name = message.engine.name if isinstance(message, m.AddEngine) else message.engine
         if (name in self._engines) == isinstance(message, m.AddEngine):
-            raise EngineError(f"The engine {name!r} is {'there already' if name in self._engines else 'not there'}.")
+            if isinstance(message, m.AddEngine):
+                raise EngineError(f"The engine {name!r} is there already.")
+            raise MissingError(f"There is no engine {name!r}; there is {', '.join(self._engines) or 'none'}.")
         match message:
             case m.AddEngine():
                 self._open_engine(message.engine)
                 return f"The engine {name} was added."
             case m.RemoveEngine():
+                if not any(one.state != "leaving" for one in self._scheduler.pool.engines.values() if one.name != name):
+                    text = f"{name!r} is the only engine: add another first, or end the session with die()."
+                    raise EngineError(text)
                 self._handle(e.RemovalAsked(name, message.now))
                 return f"The engine {name} goes {'now' if message.now else 'when its running jobs have ended'}."
             case m.ScaleEngine():
@@ -311,6 +325,7 @@ class Child:
 
     def _clean_up(self) -> None:
         log.info("%s", self._leaving or "leaving")
+        self._sights.spares.close()
         for engine in self._engines.values():
             engine.leave()
         deadline = self._clock() + settings.DIE_SECONDS - 0.5

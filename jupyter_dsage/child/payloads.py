@@ -60,6 +60,11 @@ class Payloads:
             return self._read(self._rows[number])
         return self._segments[number]
 
+    def place(self, number: int) -> tuple[int, Frame | None]:
+        """Return where a segment's bytes are: its row in the journal, or else (0) they themselves, if they are here."""
+        row = self._rows.get(number, 0)
+        return row, None if row else self._segments.get(number)
+
     def drop(self, number: int) -> int:
         """Forget a segment; return its row in the journal, 0 if it has none."""
         self._segments.pop(number, None)

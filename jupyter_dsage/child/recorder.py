@@ -37,7 +37,6 @@ class Entry:
     client: int
     header: Frame
     payload: Frame | None = None
-    name: str | None = None
     done: Callable[[], None] | None = None
     """Called when it is committed."""
     unstored: Callable[[str], None] | None = None
@@ -178,7 +177,7 @@ class Recorder:
         journal.begin()
         try:
             for entry in entries:
-                journal.add(entry.row, entry.client, entry.header, entry.payload, entry.name, filed=entry.filed)
+                journal.add(entry.row, entry.client, entry.header, entry.payload, filed=entry.filed)
             forgotten, synced = list(self._surely_forgotten), list(self._synced)
             for row in forgotten:
                 journal.forget(row)

@@ -31,7 +31,8 @@ _TORN = "the loss of its arguments: the journal was torn when the machine went d
 class Revival:
     """Replays a journal.
 
-    `handle`: has the scheduler handle an event, and its orders carried out; `opened`: takes note of a batch.
+    `handle`: has the scheduler handle an event, and its orders carried out; `opened`: takes note of a batch and
+    the client that opened it.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Revival:
         scheduler: Scheduler,
         payloads: Payloads,
         handle: Callable[[Event], None],
-        opened: Callable[[m.OpenBatch], None],
+        opened: Callable[[m.OpenBatch, int], None],
     ) -> None:
         self._journal = journal
         self._scheduler = scheduler
@@ -83,7 +84,7 @@ class Revival:
             if not row.whole:
                 self._torn.setdefault(event.batch, Ranges()).add(first, first + event.count)
         if isinstance(message, m.OpenBatch):
-            self._opened(message)
+            self._opened(message, row.client)
         if event is not None:
             self._handle(event)
 

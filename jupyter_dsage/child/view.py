@@ -7,6 +7,7 @@ Clients that watch a batch get it at most `VIEWS_A_SECOND` times a second and on
 from __future__ import annotations
 
 import collections
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.child.looks import Edits
     from jupyter_dsage.core.batch import Batch
     from jupyter_dsage.core.pool import Engine as PoolEngine
+    from jupyter_dsage.core.pool import Worker as PoolWorker
     from jupyter_dsage.core.scheduler import Scheduler
     from jupyter_dsage.net.transport import Peer
     from jupyter_dsage.wire.setup import Runs
@@ -40,6 +42,8 @@ class _Watched:
     """What is remembered of one batch for its views."""
 
     opened: float
+    created: float
+    """The same in seconds since the epoch, or when an earlier child was followed by this one."""
     total: int = 0
     drawing: bool = False
     ended_at: float | None = None
@@ -57,32 +61,39 @@ class _Watched:
 class Views:
     """Remembers what the scheduler forgets (times, errors in words, lanes) and makes views of it."""
 
-    def __init__(self, scheduler: Scheduler, session: str, places: Mapping[str, Engine], edits: Edits) -> None:
+    def __init__(
+        self, scheduler: Scheduler, session: tuple[str, str], places: Mapping[str, Engine], edits: Edits
+    ) -> None:
         self._edits = edits
         self._places = places
         """Engines by name: where they are, and their notes."""
         self._scheduler = scheduler
-        self._session = session
+        self.session, self.name = session
+        """The session's id and name."""
         self._batches: dict[int, _Watched] = {}
         self._lanes: dict[int, collections.deque[Bit]] = {}
         self._watched: dict[int, _Watched] = {}
         """Those that somebody watches."""
-        self._stamp = 0
+        self.stamp = 0
         """Rises whenever something happens that a view may show."""
         self._started: dict[int, float] = {}
         """Worker -> since when it runs what it runs now."""
+        self._names: dict[int, str] = {}
+        """Workers that were ever given work, by their names: people ask who ran a job long after."""
+        self.by_engine: dict[str, list[int]] = {}
+        """Engine -> jobs that finished and that failed there, of all batches."""
 
     # --- what the child's loop tells -----------------------------------------------------------------------
 
     def opened(self, batch: int, now: float) -> None:
         """Note a new batch."""
-        self._batches[batch] = _Watched(now)
+        self._batches[batch] = _Watched(now, time.time())
 
     def expect(self, message: m.Expect) -> None:
         """Note how many jobs the client says there will be."""
         watched = self._batches[message.batch]
         watched.total, watched.drawing = message.total, message.drawing
-        self._stamp += 1
+        self.stamp += 1
 
     def watch(self, message: m.Watch, peer: Peer) -> None:
         """Start or stop sending views of a batch to a client."""
@@ -107,6 +118,8 @@ class Views:
 
     def leased(self, worker: int, now: float) -> None:
         """Note that a worker got work; if it had none, it begins now."""
+        if worker not in self._names:
+            self._names[worker] = name_of(self._scheduler.pool.workers[worker])
         self._started.setdefault(worker, now)
 
     def reported(self, worker: int, batch: int, report: m.Report, now: float) -> None:
@@ -126,9 +139,10 @@ class Views:
         known = self._scheduler.pool.workers.get(worker)
         if known is None:
             return  # a late outcome of one that is gone
-        done = self._batches[batch].by_engine.setdefault(known.engine, [0, 0])
-        done[0] += sum(stop - first for first, stop in runs) - len(failed)
-        done[1] += len(failed)
+        for by_engine in (self._batches[batch].by_engine, self.by_engine):
+            done = by_engine.setdefault(known.engine, [0, 0])
+            done[0] += sum(stop - first for first, stop in runs) - len(failed)
+            done[1] += len(failed)
 
     def idle(self, worker: int) -> None:
         """Note that a worker has nothing to run."""
@@ -159,12 +173,12 @@ class Views:
         """Note that no more jobs than these will come, for who drew them is gone; return how many were expected."""
         watched = self._batches[batch]
         expected, watched.total, watched.drawing = watched.total, total, False
-        self._stamp += 1
+        self.stamp += 1
         return expected
 
     def changed(self) -> None:
         """Note that something happened that views may show."""
-        self._stamp += 1
+        self.stamp += 1
 
     def _lane_bit(self, worker: int, bit: Bit) -> None:
         """Add to a lane; what is too short to be seen is merged with the bit before."""
@@ -188,7 +202,7 @@ class Views:
 
     def _news(self, watched: _Watched) -> bool:
         """Tell whether a view would show something new; lanes and clocks run on until the batch has ended."""
-        return watched.ended_at is None or watched.seen != self._stamp
+        return watched.ended_at is None or watched.seen != self.stamp
 
     def due(self, now: float) -> list[tuple[set[Peer], int, bytes]]:
         """Return the views to be sent now: (to whom, batch, JSON)."""
@@ -196,7 +210,7 @@ class Views:
         pause = 1 / settings.VIEWS_A_SECOND
         for number, watched in self._watched.items():
             if self._news(watched) and watched.sent + pause <= now:
-                watched.sent, watched.seen = now, self._stamp
+                watched.sent, watched.seen = now, self.stamp
                 out.append((set(watched.peers), number, self.make(number, now)))
         return out
 
@@ -216,26 +230,14 @@ class Views:
         return data
 
     def _whole(self, watched: _Watched, batch: Batch, now: float) -> dict[str, Any]:
-        total = max(watched.total, batch.jobs.total)
-        counts = {state.value: batch.jobs.count(state) for state in State}
-        begun = self._begun(batch.number)
-        counts["queued"] += total - batch.jobs.total + counts["running"] - len(begun)
-        counts["running"] = len(begun)
+        total, begun = self.total(batch.number), self._begun(batch.number)
         per, cells = grid(batch.jobs, total, settings.GRID_CELLS, settings.GRID_CHARACTERS, begun)
         workers, more = self._workers(batch.number, now)
-        engines = self._engines(watched, batch.number)
+        engines = self.engines(watched.by_engine, batch.number)
         return {
             "v": 1,
-            "session": {"id": self._session, "name": self._session, "alive": True, "note": self._trouble()},
-            "batch": {
-                "name": batch.name,
-                "total": total,
-                "drawing": watched.drawing,
-                "counts": counts,
-                "paused": batch.paused,
-                "limit": batch.limit,
-                **self._times(watched, batch, counts, now),
-            },
+            "session": {"id": self.session, "name": self.name, "alive": True, "note": self.trouble()},
+            "batch": self._row(watched, batch, now),
             "engines": engines,
             "more_engines": len(self._scheduler.pool.engines) - len(engines),
             "workers": workers,
@@ -243,6 +245,36 @@ class Views:
             "grid": {"jobs": total, "per": per, "cells": cells},
             "failures": self._failures(watched, batch),
         }
+
+    def _row(self, watched: _Watched, batch: Batch, now: float) -> dict[str, Any]:
+        counts = self._counts(batch)
+        return {
+            "name": batch.name,
+            "total": self.total(batch.number),
+            "drawing": watched.drawing,
+            "counts": counts,
+            "paused": batch.paused,
+            "limit": batch.limit,
+            **self._times(watched, batch, counts, now),
+        }
+
+    def row(self, number: int, now: float) -> dict[str, Any]:
+        """Return a batch in one row: its number, and what its view tells of it as a whole."""
+        watched, batch = self._batches[number], self._scheduler.batches[number]
+        row = self._row(watched, batch, now)
+        return {"number": number, **row, "created": round(watched.created, 3)}
+
+    def total(self, number: int) -> int:
+        """Return how many jobs a batch has, those that will be drawn for sure included."""
+        return max(self._batches[number].total, self._scheduler.batches[number].jobs.total)
+
+    def _counts(self, batch: Batch) -> dict[str, int]:
+        """Return how many jobs of a batch are in which state; only those that have begun are running."""
+        begun = len(self._begun(batch.number))
+        counts = {state.value: batch.jobs.count(state) for state in State}
+        counts["queued"] += self.total(batch.number) - batch.jobs.total + counts["running"] - begun
+        counts["running"] = begun
+        return counts
 
     def _times(self, watched: _Watched, batch: Batch, counts: dict[str, int], now: float) -> dict[str, Any]:
         done = sum(counts[state.value] for state in ENDED)
@@ -276,7 +308,8 @@ class Views:
         runs = [lease.left.first_run() for lease in leases if lease.batch == batch]
         return {run[0] for run in runs if run is not None}
 
-    def _trouble(self) -> str:
+    def trouble(self) -> str:
+        """Return what people should know of the engines, in one line; empty if there is nothing."""
         engines = self._scheduler.pool.engines.values()
         failed = [f"{engine.name}: {trouble(engine.failure)}" for engine in engines if engine.failure is not None]
         edited = self._edits.note()
@@ -289,12 +322,14 @@ class Views:
         names = {engine.name for engine in picked}
         return [engine for engine in engines if engine.name in names]
 
-    def _engines(self, watched: _Watched, batch: int) -> list[dict[str, Any]]:
+    def engines(self, done: Mapping[str, list[int]], batch: int | None = None) -> list[dict[str, Any]]:
+        """Return the engines as a view shows them; `done` and `batch`: whose jobs are counted (None: all batches')."""
         out = []
         leases, workers = self._scheduler.leases, self._scheduler.pool.workers.values()
         for engine in self._engines_shown():
             mine = [worker for worker in workers if worker.engine == engine.name]
-            finished, failed = watched.by_engine.get(engine.name, (0, 0))
+            busy = [leases[worker.leases[0]].batch for worker in mine if worker.leases]
+            finished, failed = done.get(engine.name, (0, 0))
             can = {"interrupt": engine.can.interrupt, "functions": engine.can.functions, "scale": engine.can.scale}
             out.append(
                 {
@@ -303,7 +338,7 @@ class Views:
                     "state": engine.state,
                     "slots": engine.slots,
                     "workers": sum(worker.stage not in (Stage.STARTING, Stage.STOPPING) for worker in mine),
-                    "running": sum(bool(w.leases) and leases[w.leases[0]].batch == batch for w in mine),
+                    "running": len(busy) if batch is None else busy.count(batch),
                     "finished": finished,
                     "failed": failed,
                     "note": brief.note(trouble(engine.failure) or self._places[engine.name].note),
@@ -320,10 +355,9 @@ class Views:
             running = self._scheduler.leases[worker.leases[0]] if worker.leases else None
             mine = running is not None and running.batch == batch
             first = running.left.first_run() if running is not None and mine else None
-            name = f"{worker.engine.partition('://')[2] or worker.engine}/{worker.number}"
             out.append(
                 {
-                    "name": name,
+                    "name": name_of(worker),
                     "engine": worker.engine,
                     "stage": self._scheduler.pool.stage_of(worker),
                     "pid": self._places[worker.engine].pid(worker.number),
@@ -344,6 +378,30 @@ class Views:
             out.append([round(min(now - since, settings.LANE_SECONDS), 2), 0, running, 1])
         return out[-settings.LANE_BITS :]
 
+    # --- one job ---------------------------------------------------------------------------------------------
+
+    def state_of(self, number: int, job: int) -> str:
+        """Return the state of a job, in the words of the view."""
+        jobs = self._scheduler.batches[number].jobs
+        state = jobs.state_of(job) if job < jobs.total else State.QUEUED
+        return "queued" if state is State.RUNNING and job not in self._begun(number) else state.value
+
+    def error_of(self, number: int, job: int) -> str | None:
+        """Return in words why a job failed, if that was kept."""
+        return self._batches[number].errors.get(job)
+
+    def worker_name(self, worker: int) -> str:
+        """Return a worker's name, also of one that is gone."""
+        return self._names.get(worker, f"worker/{worker}")
+
+    def worker_running(self, number: int, job: int) -> str | None:
+        """Return the name of the worker that runs a job."""
+        for worker in self._scheduler.pool.workers.values():
+            lease = self._scheduler.leases[worker.leases[0]] if worker.leases else None
+            if lease is not None and lease.batch == number and job in lease.left:
+                return name_of(worker)
+        return None
+
     @staticmethod
     def _failures(watched: _Watched, batch: Batch) -> dict[str, Any]:
         rows: list[dict[str, Any]] = []
@@ -356,3 +414,8 @@ class Views:
         rows.sort(key=lambda row: row["job"])
         total = batch.jobs.count(State.FAILED) + batch.jobs.count(State.LOST)
         return {"total": total, "rows": rows[: settings.FAILURES_SHOWN]}
+
+
+def name_of(worker: PoolWorker) -> str:
+    """Return how people call a worker: its engine, short, and its number."""
+    return f"{worker.engine.partition('://')[2] or worker.engine}/{worker.number}"

@@ -19,7 +19,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.client.engines import Engines
 from jupyter_dsage.client.ledger import CANCELLED
 from jupyter_dsage.client.link import ChildLink, log
-from jupyter_dsage.client.losses import lost_jobs
+from jupyter_dsage.client.record import Ended
 from jupyter_dsage.client.shelf import Shelf
 from jupyter_dsage.client.start import find_child
 from jupyter_dsage.errors import DsageError, EngineError, SessionLost, StartError
@@ -27,6 +27,7 @@ from jupyter_dsage.lazy import psutil
 from jupyter_dsage.store.sessions import read
 from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire.losses import lost_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.batch import Batch
     from jupyter_dsage.client.child_process import Started
     from jupyter_dsage.net.engine_url import EngineURL
+    from jupyter_dsage.wire.codec import Frame
 
 
 class Attending:
@@ -75,7 +77,7 @@ class Attending:
         """Return a new batch of this session."""
         raise NotImplementedError
 
-    def post(self, message: m.Message, *frames: bytes) -> None:
+    def post(self, message: m.Message, *frames: Frame) -> None:
         """Send a message to the child."""
         raise NotImplementedError
 
@@ -120,9 +122,16 @@ class Attending:
                 self._by_number[message.batch].outcomes(message, frames[0] if frames else None)
             case m.Lost():
                 batch = self._by_number[message.batch]
-                batch.ended(message.runs, lost_jobs(message, batch.name))
+                state = "failed" if message.failed else "lost"
+                batch.ended(message.runs, Ended(lambda job: lost_job(message, batch.name, job), state, message.row))
             case m.Cancelled():
                 self._by_number[message.batch].ended(message.runs, CANCELLED)
+            case m.Offered():
+                self._by_number[message.batch].offered(message, frames[0])
+            case m.Reopened():
+                self._by_number[message.batch].reopened(message.runs)
+            case m.Dropped():
+                self._by_number[message.batch].cancel()
             case m.View():
                 self._show(message.batch, json.loads(bytes(frames[0])))
             case m.PoolChanged():

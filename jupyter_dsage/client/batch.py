@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.client.session import Session
     from jupyter_dsage.core.ranges import Run
+    from jupyter_dsage.wire.codec import Frame
 
 
 _RUNS_IN_A_MESSAGE = 100_000
@@ -57,6 +58,8 @@ class Batch(Gathering, Sequence[Job]):
         """Held while jobs are numbered, sent or cancelled, so that both sides count alike."""
         self._sent = 0
         self._seconds: float | None = None
+        self._offers: list[tuple[m.Offered, Frame]] = []
+        """Jobs that somebody else brings, until they can be numbered."""
         self._open: list[Source] = []
         """Sources whose last job has no number yet."""
         self._feed_error: BaseException | None = None
@@ -71,6 +74,14 @@ class Batch(Gathering, Sequence[Job]):
         """
         self.session.add_to(self, jobs, fn)
         return self
+
+    def add_expression(self, text: str) -> str:
+        """Add the jobs that an expression stands for, read with the names of the batch's function; waits for that.
+
+        How *Add jobs* of the view adds them: not in this process, whose names may be in use. Returns the child's
+        answer, one sentence; raises EngineError with the expression's own error.
+        """
+        return self.session.add_expression(self.number, text)
 
     def feed(self, source: Source) -> None:
         """Take a source in: its first job is drawn, pickled and checked now, the rest by the feeder."""
@@ -178,6 +189,7 @@ class Batch(Gathering, Sequence[Job]):
             self.session.post(m.AddJobs(self.number, source.function, count), data)
             for run in self._ledger.cancelled.overlap(first, self._sent):
                 self._cancel_one(run)  # cancelled before it was sent
+            self._take_offers()
 
     def exhausted(self, source: Source) -> None:
         """See `feeder.Sink`."""
@@ -192,6 +204,7 @@ class Batch(Gathering, Sequence[Job]):
                 source.error.add_note(note)
                 self._feed_error = source.error
             self._number_next()
+            self._take_offers()
             self._tell_expected()
         self._ledger.grow(self._sent)
         self._ledger.tell()
@@ -232,6 +245,24 @@ class Batch(Gathering, Sequence[Job]):
         """Take jobs that were lost or cancelled."""
         self._ledger.end(runs, holder)
         self._feeder.poke()
+
+    def offered(self, message: m.Offered, data: Frame) -> None:
+        """Number jobs that somebody else brings, behind those that have a number: now, or when these are sent."""
+        with self.edit:
+            self._offers.append((message, data))
+            self._take_offers()
+
+    def _take_offers(self) -> None:
+        """Send what was offered, if no number is given that has not been sent; under `edit`."""
+        while self._offers and self._ledger.total == self._sent and self._over is None:
+            offer, data = self._offers.pop(0)
+            self._sent += offer.count
+            self._ledger.grow(self._sent)
+            self.session.post(m.AddJobs(self.number, offer.function, offer.count, offer.offer), data)
+
+    def reopened(self, runs: Iterable[Run]) -> None:
+        """Take note that failed or lost jobs run again; those that were retried from here are open already."""
+        self._ledger.reopen(runs)
 
     def session_ended(self, reason: str) -> None:
         """End every job that has not: nobody is left to run it."""
@@ -301,6 +332,7 @@ class Batch(Gathering, Sequence[Job]):
                 self.session.post(m.SkipJobs(self.number, unsent))
                 self._sent = self._ledger.total
             self.session.post(m.Cancel(self.number, None))
+            self._take_offers()
             self._tell_expected()
         self._ledger.end([(0, self._ledger.total)], CANCELLED)
 
@@ -313,7 +345,7 @@ class Batch(Gathering, Sequence[Job]):
         A `Job` held from before keeps its outcome.
         """
         self.check_alive()
-        runs = self._ledger.reopen(number)
+        runs = self._ledger.reopen(None if number is None else [(number, number + 1)])
         for at in range(0, len(runs), _RUNS_IN_A_MESSAGE):
             self.session.post(m.Retry(self.number, tuple(runs[at : at + _RUNS_IN_A_MESSAGE])))
         return sum(stop - first for first, stop in runs)

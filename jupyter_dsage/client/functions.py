@@ -26,8 +26,7 @@ _KEPT = 1000
 class Functions:
     """Used by `Session`.
 
-    `registered`: services that travel by value; `offered`: the services of its engines now; `journaled`: returns the
-    payload of a function that another client sent, by its id.
+    `registered`: services that travel by value; `offered`: the services of its engines now.
     """
 
     def __init__(
@@ -35,12 +34,10 @@ class Functions:
         post: Callable[..., None],
         registered: Mapping[str, Callable[..., Any]],
         offered: Callable[[str], set[str]],
-        journaled: Callable[[str], Frame | None],
     ) -> None:
         self._post = post
         self._registered = {key: payload.dump_function(function) for key, function in registered.items()}
         self._offered = offered
-        self._journaled = journaled
         self._lock = threading.RLock()
         self._sent: dict[str, Frame | None] = {}
         """Functions that were sent, by id, and their payloads (None: a service)."""
@@ -64,10 +61,6 @@ class Functions:
         if captures[0].fixed:
             self.fixed[fn] = name
         return name
-
-    def payload(self, function: str | None) -> Frame | None:
-        """Return a function as it travels, by its id; None for a service that workers know by themselves."""
-        return self._sent[function] if function in self._sent else self._journaled(function or "")
 
     def is_service(self, function: str) -> bool:
         """Tell whether an id is that of a service: its jobs and outcomes are plain data."""

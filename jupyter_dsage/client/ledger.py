@@ -212,11 +212,11 @@ class Ledger:
             numbers = [number for number in self._live if number in ended]
         return [self._live.pop(number) for number in numbers]
 
-    def reopen(self, only: int | None = None) -> list[Run]:
-        """Open every failed or lost job again, or one of them, under a new `Job`; return the runs."""
+    def reopen(self, wanted: Iterable[Run] | None = None) -> list[Run]:
+        """Open every failed or lost job again, or those in some runs, under a new `Job`; return the runs."""
         with self.changed:
             ended = Ranges([*self.failed, *self.lost])
-            runs = list(ended) if only is None else ended.overlap(only, only + 1)
+            runs = list(ended) if wanted is None else [part for run in wanted for part in ended.overlap(*run)]
             for first, stop in runs:
                 for number in range(first, stop):
                     old, how = self._jobs.pop(number, None), self.record.find(number)

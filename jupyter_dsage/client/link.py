@@ -43,12 +43,13 @@ class Receiver(Protocol):
 
 
 class ChildLink:
-    """The connection to a session's child, and to those that come after it."""
+    """The connection to a session's child, and to those that come after it. `first`: what each is asked first."""
 
-    def __init__(self, child: Started, receiver: Receiver) -> None:
+    def __init__(self, child: Started, receiver: Receiver, first: m.Message | None = None) -> None:
         self._child = child
         self._network = child.network()
         self._receiver = receiver
+        self._first = first or m.Sync()
         self._poller = self._network.poller()
         self._outbox = Outbox()
         self._sending = threading.Lock()
@@ -209,6 +210,6 @@ class ChildLink:
         with self._sending:
             for kept in self._outbox.again():
                 link.send(kept)
-            link.send(codec.encode(m.Sync()))
+            link.send(codec.encode(self._first))
             self._link = link
         self._empty_outbox()

@@ -65,7 +65,7 @@ class Session(Attending):
         self.stays = stay
         """Whether it goes on when this process ends."""
         self._owner = os.getpid()
-        self._functions = Functions(self.post, services, self._pool.offered, self._shelf.function)
+        self._functions = Functions(self.post, services, self._pool.offered)
         self._submitters: dict[bool, Submitter] = {}
         """Whether for services -> the open batch of single jobs."""
         self._quick: Submitter | None = None
@@ -194,10 +194,6 @@ class Session(Attending):
     def is_service(self, function: str) -> bool:
         """Tell whether a function's id is that of a service: its jobs and outcomes are plain data."""
         return self._functions.is_service(function)
-
-    def function_payload(self, function: str | None) -> Frame | None:
-        """Return a function as it travels, by its id; None for a service that workers know by themselves."""
-        return self._functions.payload(function)
 
     # --- engines -------------------------------------------------------------------------------------------
 
@@ -329,7 +325,7 @@ class Session(Attending):
 
     # --- for batches and their kin -------------------------------------------------------------------------
 
-    def post(self, message: m.Message, *frames: bytes) -> None:
+    def post(self, message: m.Message, *frames: Frame) -> None:
         """Send a message to the child; raises SessionLost if there is none any more."""
         self.check_alive()
         self._link.post(message, *frames)
@@ -342,6 +338,11 @@ class Session(Attending):
             return self._ask(lambda ask: m.LookOutput(ask, batch, job)).result(settings.LOOK_OUTPUT_SECONDS)
         except (TimeoutError, SessionLost):
             return ""
+
+    def add_expression(self, batch: int, text: str) -> str:
+        """See `Batch.add_expression`."""
+        timeout = settings.SPARE_SECONDS + settings.START_SECONDS
+        return self._ask(lambda ask: m.AddExpression(ask, batch, text)).result(timeout)
 
     def wait_for_room(self) -> None:
         """Wait while too much was posted that is not in the journal yet."""

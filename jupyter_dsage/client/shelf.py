@@ -100,10 +100,6 @@ class Shelf:
             self._away.discard(chunk)
         return data
 
-    def function(self, name: str) -> Frame | None:
-        """Return a function's payload from the journal, by its id, or None."""
-        return None if self._journal is None else self._journal.named(name)
-
     @property
     def needs_journal(self) -> bool:
         """Whether there are outcomes that nobody has looked at and that stand in the journal only."""

@@ -62,6 +62,8 @@ def start_child(
         store,
         stay,
         settings.IDLE_SECONDS,
+        name or "",
+        sys.executable,
     )
     if journal:
         version = VERSION
@@ -84,10 +86,10 @@ def _new_store(session: str) -> str:
         ) from None
 
 
-def find_child(record: Record, log: Log = None) -> Started:
+def find_child(record: Record, log: Log = None, *, alone: bool = False) -> Started:
     """Return the child of a session: the one that lives, or a new one, revived from the journal.
 
-    Raises StartError.
+    `alone`: see `revive`. Raises StartError.
     """
     version = VERSION
     if record.package != version:
@@ -101,17 +103,25 @@ def find_child(record: Record, log: Log = None) -> Started:
         if (connection := record.connection()) is not None:
             return OtherChild(record.id, Path(record.setup.folder), connection, str(record.store))
         try:
-            return revive(record, log)
+            return revive(record, log, alone=alone)
         except JournalInUseError:
             if time.monotonic() > deadline:
                 raise
 
 
-def revive(record: Record, log: Log = None) -> ChildProcess:
-    """Start a child that goes on with a session's journal; raises StartError, also if it is not gone."""
+def revive(record: Record, log: Log = None, *, alone: bool = False) -> ChildProcess:
+    """Start a child that goes on with a session's journal; raises StartError, also if it is not gone.
+
+    `alone`: not for this process, which is no client of it: it runs in the Python that the session had, and stays.
+    """
     owner, started = _me()
     setup = msgspec.structs.replace(
-        record.setup, folder=sessions.new_runtime_folder(runtime_folder()), owner=owner, owner_started=started
+        record.setup,
+        folder=sessions.new_runtime_folder(runtime_folder()),
+        owner=owner,
+        owner_started=started,
+        python=record.setup.python if alone else sys.executable,
+        stay=alone or record.setup.stay,
     )
     return _started(setup, log, revived=True)
 
@@ -134,7 +144,7 @@ class Starting:
                 own = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 stack.callback(os.close, own)
                 self._process = subprocess.Popen(
-                    launch.command("jupyter_dsage.child.__main__", *ahead),
+                    launch.command("jupyter_dsage.child.__main__", *ahead, python=setup.python),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=_descriptor(log) if log is not None else own,

@@ -21,12 +21,12 @@ _ahead: dict[str, Supervisor] = {}
 """A session's folder -> the supervisor that was started for it ahead of time."""
 
 
-def command(module: str, *args: str) -> list[str]:
-    """Return the command that runs a module of this package, by its `main`.
+def command(module: str, *args: str, python: str = "") -> list[str]:
+    """Return the command that runs a module of this package, by its `main`; `python`: another interpreter than this.
 
     ``-P``: a file named ``random.py`` beside the user's notebook is not imported by our processes.
     """
-    return [sys.executable, "-P", "-c", _START.format(module), _ROOT, *args]
+    return [python or sys.executable, "-P", "-c", _START.format(module), _ROOT, *args]
 
 
 def supervisor_folder(folder: str) -> str:

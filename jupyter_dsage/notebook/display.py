@@ -1,4 +1,8 @@
-"""Shows batches: the widget in a notebook, a frozen picture in saved ones, a line of text in a terminal."""
+"""Shows batches: live in a notebook, a frozen picture in saved ones, a line of text in a terminal.
+
+In JupyterLab and Notebook 7 the labextension renders our own MIME type, over the server, whatever the kernel does; other
+front ends take the widget.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,9 @@ from jupyter_dsage.client.batch import Batch
 
 if TYPE_CHECKING:
     from jupyter_dsage.notebook.widget import BatchView
+
+MIME = "application/vnd.jupyter-dsage.batch+json"
+"""What the labextension renders: which batch it is, and how it looked last."""
 
 COLOURS = {
     "finished": "#2a78c5",
@@ -43,10 +50,17 @@ def show(batch: Batch) -> None:
 
 
 def bundle(batch: Batch) -> dict[str, Any]:
-    """Return the MIME bundle of a batch: the widget if somebody may look at it now, HTML and text in any case."""
+    """Return the MIME bundle of a batch: the live views if somebody may look at it now, HTML and text in any case."""
     out: dict[str, Any] = {"text/plain": text(batch), "text/html": frozen(batch)}
     if place.looked_at():
-        view = view_of(batch)
+        view, session = view_of(batch), batch.session
+        out[MIME] = {
+            "v": 1,
+            "session": session.id,
+            "name": session.name,
+            "batch": batch.number,
+            "snapshot": view.state or None,
+        }
         out["application/vnd.jupyter.widget-view+json"] = {
             "version_major": 2,
             "version_minor": 1,

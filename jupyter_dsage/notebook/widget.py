@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from jupyter_dsage.client.expression import jobs_of
 from jupyter_dsage.errors import DsageError
 
 if TYPE_CHECKING:
@@ -91,9 +90,7 @@ class BatchView(anywidget.AnyWidget):
         self.send({"re": "add", "status": "adding", "text": text})
 
         def work() -> None:
-            before = len(self._batch)
-            self._batch.add(jobs_of(self._batch, text))
-            self.send({"re": "add", "status": "added", "text": f"{len(self._batch) - before:,} jobs added"})
+            self.send({"re": "add", "status": "added", "text": self._batch.add_expression(text)})
 
         self._aside(work, "add")
 

@@ -34,10 +34,8 @@ _NETWORK = ("nfs", "cifs", "smb", "afs", "lustre", "gpfs", "beegfs", "ceph", "gl
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log (
-    id INTEGER PRIMARY KEY, client INTEGER NOT NULL, name TEXT, header BLOB NOT NULL, payload BLOB,
-    file INTEGER, boot TEXT
+    id INTEGER PRIMARY KEY, client INTEGER NOT NULL, header BLOB NOT NULL, payload BLOB, file INTEGER, boot TEXT
 );
-CREATE INDEX IF NOT EXISTS by_name ON log (name) WHERE name IS NOT NULL;
 """
 
 
@@ -107,16 +105,12 @@ class Journal:
         """Begin a transaction."""
         self._db.execute("BEGIN IMMEDIATE")
 
-    def add(
-        self, row: int, client: int, header: Frame, payload: Frame | None, name: str | None, *, filed: bool
-    ) -> None:
+    def add(self, row: int, client: int, header: Frame, payload: Frame | None, *, filed: bool) -> None:
         """Add a row. `filed`: its payload was written to a file (`write_file`)."""
         inside = None if filed else payload
         size, boot = (memoryview(payload).nbytes, self.files.boot) if filed and payload is not None else (None, None)
-        values = (row, client, name, header, inside, size, boot)
-        self._db.execute(
-            "INSERT INTO log (id, client, name, header, payload, file, boot) VALUES (?,?,?,?,?,?,?)", values
-        )
+        values = (row, client, header, inside, size, boot)
+        self._db.execute("INSERT INTO log (id, client, header, payload, file, boot) VALUES (?,?,?,?,?,?)", values)
 
     def forget(self, row: int) -> None:
         """Let go of a row's payload, which nobody needs any more."""
@@ -173,12 +167,7 @@ class Journal:
 
     def told(self) -> Iterator[Row]:
         """Return the rows that were told up to now, the newest first, while others may be added."""
-        query = "SELECT id, header FROM log WHERE client = 0 AND id < ? ORDER BY id DESC LIMIT ?"
-        at = self.next_id
-        while rows := self._db.execute(query, (at, settings.SYNC_ROWS)).fetchall():
-            for row, header in rows:
-                yield Row(row, 0, header, whole=True)
-            at = rows[-1][0]
+        return _told(self._db, self.next_id)
 
     def payload(self, row: int) -> Frame:
         """Return a row's payload; raises JournalError if it is gone."""
@@ -195,7 +184,7 @@ class Journal:
 
 
 class JournalReader:
-    """The same journal as a client reads it: payloads only, from any thread."""
+    """The same journal as clients and spares read it; payloads from any thread."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -208,11 +197,9 @@ class JournalReader:
         with self._lock:
             return _payload(self._opened(), self._folder / "payloads", row, mapping=self._mapping)
 
-    def named(self, name: str) -> Frame | None:
-        """Return the payload of the row with a name (a function's id), or None."""
-        with self._lock:
-            found = self._opened().execute("SELECT id FROM log WHERE name = ?", (name,)).fetchone()
-            return None if found is None else _payload(self._opened(), self._folder / "payloads", found[0])
+    def told(self) -> Iterator[Row]:
+        """See `Journal.told`; for the only thread of a process."""
+        return _told(self._opened(), settings.MAX_JOBS)
 
     def _opened(self) -> sqlite3.Connection:
         if self._db is None:
@@ -244,6 +231,14 @@ def _private(path: Path) -> IO[bytes]:
 def _connected(path: Path) -> sqlite3.Connection:
     # Autocommit: transactions are begun and ended by name. The lock of who calls keeps threads apart.
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+
+
+def _told(db: sqlite3.Connection, below: int) -> Iterator[Row]:
+    query = "SELECT id, header FROM log WHERE client = 0 AND id < ? ORDER BY id DESC LIMIT ?"
+    while rows := db.execute(query, (below, settings.SYNC_ROWS)).fetchall():
+        for row, header in rows:
+            yield Row(row, 0, header, whole=True)
+        below = rows[-1][0]
 
 
 def _payload(db: sqlite3.Connection, files: Path, row: int, *, mapping: bool = False) -> Frame:

@@ -95,6 +95,7 @@ def _stranger(header: bytes) -> ProtocolError:
 
 
 from_client = Decoder[m.Message](m.FROM_CLIENT)
+from_operator = Decoder[m.Message](m.FROM_OPERATOR)
 to_client = Decoder[m.Message](m.TO_CLIENT)
 in_journal = Decoder[m.Message](m.IN_JOURNAL)
 from_worker = Decoder[m.Message](m.FROM_WORKER)

@@ -2,14 +2,47 @@
 
 A message is one header (one of these structs, encoded by `wire.codec`) and 0-2 opaque payload frames. Each
 direction has its own closed set of kinds (`FROM_CLIENT`, ...): what a role may say is this table. Here stand the
-messages between client and child; those that reach a worker or its supervisor are in `wire.work`, and named here too.
+messages between client and child; what clients ask for is in `wire.requests` and `wire.questions`, what reaches a
+worker or its supervisor in `wire.work`, and all are named here too.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from jupyter_dsage.wire.setup import Brief, Count, EngineSetup, Name, Number, Runs, Seconds, Text
+from jupyter_dsage.wire.questions import (
+    AddEngine,
+    AddExpression,
+    Adopt,
+    Answer,
+    DescribeJob,
+    LookBatch,
+    LookOutput,
+    LookSession,
+    Order,
+    Refresh,
+    RemoveEngine,
+    ScaleEngine,
+    SessionView,
+    Settle,
+    View,
+    Watch,
+    WatchSession,
+)
+from jupyter_dsage.wire.requests import (
+    AddJobs,
+    Cancel,
+    Dropped,
+    Limit,
+    Offered,
+    OpenBatch,
+    Pause,
+    Reopened,
+    Resume,
+    Retry,
+    SkipJobs,
+)
+from jupyter_dsage.wire.setup import Brief, Name, Number, Runs, Seconds, Text
 from jupyter_dsage.wire.work import (
     EndJob,
     EngineInfo,
@@ -39,6 +72,7 @@ from jupyter_dsage.wire.work import (
 
 __all__ = [
     "FROM_CLIENT",
+    "FROM_OPERATOR",
     "FROM_SUPERVISOR",
     "FROM_WORKER",
     "IN_JOURNAL",
@@ -47,12 +81,15 @@ __all__ = [
     "TO_SUPERVISOR",
     "TO_WORKER",
     "AddEngine",
+    "AddExpression",
     "AddJobs",
     "Adopt",
     "Answer",
     "Cancel",
     "Cancelled",
+    "DescribeJob",
     "Die",
+    "Dropped",
     "EndJob",
     "EngineInfo",
     "Expect",
@@ -64,10 +101,14 @@ __all__ = [
     "Leave",
     "Leaving",
     "Limit",
+    "LookBatch",
     "LookOutput",
+    "LookSession",
     "Lost",
     "Message",
+    "Offered",
     "OpenBatch",
+    "Order",
     "Outcomes",
     "OutputRead",
     "Part",
@@ -81,12 +122,14 @@ __all__ = [
     "Refresh",
     "Refused",
     "RemoveEngine",
+    "Reopened",
     "Report",
     "Resume",
     "Retry",
     "RunJobs",
     "ScaleEngine",
     "Service",
+    "SessionView",
     "Settle",
     "SkipJobs",
     "SpawnWorker",
@@ -99,6 +142,7 @@ __all__ = [
     "Synced",
     "View",
     "Watch",
+    "WatchSession",
     "Welcome",
     "WorkerGone",
     "WorkerHello",
@@ -113,7 +157,8 @@ class Hello(Message, frozen=True, tag="hello"):
     """First message of a client: the versions that must match, and which process it is.
 
     `started`: its start time (seconds since the epoch); `client`: the number that it had at an earlier child of this
-    session (0: it is new); `look`: it only looks and gives orders, and nobody is to stay for it.
+    session (0: it is new); `look`: it only looks and gives orders, and nobody is to stay for it; `operator`: the same,
+    and it is held to `FROM_OPERATOR`.
     """
 
     protocol: int
@@ -123,79 +168,7 @@ class Hello(Message, frozen=True, tag="hello"):
     started: float = 0.0
     client: Number = 0
     look: bool = False
-
-
-class OpenBatch(Message, frozen=True, tag="open"):
-    """Open a batch; its number is the client's to choose and new. See `Session.scatter` for what it is told.
-
-    `plain`: its jobs call services; `function` and `bare` describe it to clients that come later; `timeout` and
-    `memory`: seconds and bytes that a job may take (0: no limit); `once`: no job of it is ever tried a second time
-    after a loss; `priority`: batches of a higher one go first.
-    """
-
-    batch: Number
-    name: Name
-    retries: Number
-    limit: Count | None
-    plain: bool = False
-    function: Name = ""
-    bare: bool = False
-    timeout: Seconds = 0.0
-    memory: Number = 0
-    once: bool = False
-    priority: int = 0
-
-
-class AddJobs(Message, frozen=True, tag="add"):
-    """A segment: `count` jobs in one payload frame, numbered from the batch's end on.
-
-    Pickled (`wire.payload`) for a function, plain data (`wire.data`) for a service.
-    """
-
-    frames: ClassVar[tuple[int, ...]] = (1,)
-    batch: Number
-    function: Name
-    count: Count
-
-
-class SkipJobs(Message, frozen=True, tag="skip"):
-    """Number `count` more jobs of a batch as cancelled: they were, before they could be sent."""
-
-    batch: Number
-    count: Count
-
-
-class Cancel(Message, frozen=True, tag="cancel"):
-    """Cancel jobs of a batch (runs None: all that have not ended)."""
-
-    batch: Number
-    runs: Runs | None
-
-
-class Retry(Message, frozen=True, tag="retry"):
-    """Run failed or lost jobs of a batch again."""
-
-    batch: Number
-    runs: Runs
-
-
-class Pause(Message, frozen=True, tag="pause"):
-    """Start no more jobs of a batch."""
-
-    batch: Number
-
-
-class Resume(Message, frozen=True, tag="resume"):
-    """Start jobs of a batch again."""
-
-    batch: Number
-
-
-class Limit(Message, frozen=True, tag="limit"):
-    """Run at most `limit` jobs of a batch at once (None: no limit)."""
-
-    batch: Number
-    limit: Count | None
+    operator: bool = False
 
 
 class Expect(Message, frozen=True, tag="expect"):
@@ -206,65 +179,8 @@ class Expect(Message, frozen=True, tag="expect"):
     drawing: bool
 
 
-class Watch(Message, frozen=True, tag="watch"):
-    """Send `View` messages of a batch to this client from now on, or no more."""
-
-    batch: Number
-    on: bool
-
-
-class LookOutput(Message, frozen=True, tag="output"):
-    """Ask for the end of what a running job has printed so far; answered with `Answer`."""
-
-    ask: Number
-    batch: Number
-    job: Number
-
-
-class Refresh(Message, frozen=True, tag="refresh"):
-    """Replace idle workers (and busy ones when they are done); answered with `Answer`."""
-
-    ask: Number
-
-
-class AddEngine(Message, frozen=True, tag="engine"):
-    """Have one more engine; answered with `Answer`."""
-
-    ask: Number
-    engine: EngineSetup
-
-
-class RemoveEngine(Message, frozen=True, tag="remove"):
-    """Do without an engine, when its running jobs have ended or at once (`now`); answered with `Answer`."""
-
-    ask: Number
-    engine: Name
-    now: bool
-
-
-class ScaleEngine(Message, frozen=True, tag="scale"):
-    """Have an engine run this many jobs at once; answered with `Answer`."""
-
-    ask: Number
-    engine: Name
-    slots: Count
-
-
 class Sync(Message, frozen=True, tag="sync"):
     """Tell what batches there are and what has ended; answered by `KnownBatch`, outcomes, and at last `Synced`."""
-
-
-class Adopt(Message, frozen=True, tag="adopt"):
-    """Be the one client that adds jobs to a batch; answered with `Answer`: the total, or why not."""
-
-    ask: Number
-    batch: Number
-
-
-class Settle(Message, frozen=True, tag="settle"):
-    """Answer (with `Answer`) when what came before is in the journal."""
-
-    ask: Number
 
 
 class Part(Message, frozen=True, tag="bye"):
@@ -374,21 +290,23 @@ class Cancelled(Message, frozen=True, tag="cancelled"):
     runs: Runs
 
 
-class Answer(Message, frozen=True, tag="answer"):
-    """The answer to a numbered question, in one sentence; `failed`: the sentence says why it was not done."""
-
-    ask: Number
-    text: Text
-    failed: bool = False
-
-
-class View(Message, frozen=True, tag="view"):
-    """What there is to see of a batch, as JSON in one payload frame; see `child.view`."""
-
-    frames: ClassVar[tuple[int, ...]] = (1,)
-    batch: Number
-
-
+FROM_OPERATOR = (
+    Hello
+    | Watch
+    | WatchSession
+    | LookBatch
+    | LookSession
+    | DescribeJob
+    | Order
+    | AddExpression
+    | Refresh
+    | AddEngine
+    | RemoveEngine
+    | ScaleEngine
+    | Part
+    | Die
+)
+"""What the server extension may say: it looks, gives orders and adds jobs by expression, and sends no payload."""
 FROM_CLIENT = (
     Hello
     | OpenBatch
@@ -403,7 +321,13 @@ FROM_CLIENT = (
     | Limit
     | Expect
     | Watch
+    | WatchSession
     | LookOutput
+    | LookBatch
+    | LookSession
+    | DescribeJob
+    | Order
+    | AddExpression
     | Refresh
     | AddEngine
     | RemoveEngine
@@ -422,6 +346,10 @@ TO_CLIENT = (
     | Lost
     | Cancelled
     | View
+    | SessionView
+    | Offered
+    | Reopened
+    | Dropped
     | Answer
     | Stored
     | KnownBatch

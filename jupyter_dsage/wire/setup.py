@@ -41,7 +41,8 @@ class ChildSetup(Struct, frozen=True):
     `folder`: the session's own folder, 0700; `owner` and `owner_started`: pid and start time (seconds since the
     epoch) of the process that started it; `cwd` and `path`: what workers run in; `store`: its folder in the data
     directory, where the journal is (empty: no journal); `stay`: it outlives its owner, and leaves when it has
-    been without work and clients for `idle` seconds.
+    been without work and clients for `idle` seconds; `name`: what people call the session (empty: by its id);
+    `python`: the interpreter that it runs in (empty: that of who starts it).
     """
 
     session: Name
@@ -54,3 +55,5 @@ class ChildSetup(Struct, frozen=True):
     store: Text = ""
     stay: bool = False
     idle: Seconds = IDLE_SECONDS
+    name: Name = ""
+    python: Text = ""

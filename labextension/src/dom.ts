@@ -47,8 +47,8 @@ export function id(word: string): string {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** What has a shape: the states of jobs and of engines; what failed looks the same in both. */
-export type Sign = State | EngineState;
+/** What has a shape: the states of jobs and of engines, what failed looks the same in both; and a batch held back. */
+export type Sign = State | EngineState | "paused";
 
 const OUTLINES: Readonly<Record<Sign, string>> = {
   finished: "M2 0h6a2 2 0 0 1 2 2v6a2 2 0 0 1-2 2H2a2 2 0 0 1-2-2V2a2 2 0 0 1 2-2z",
@@ -61,16 +61,25 @@ const OUTLINES: Readonly<Record<Sign, string>> = {
   open: "M1 5.4 4 8.4 9.2 1.8",
   away: "M5 1.2a3.8 3.8 0 0 1 0 7.6a3.8 3.8 0 0 1 0-7.6zM.6 9.4 9.4.6",
   leaving: "M.8 5h8.2M5.6 1.6 9 5 5.6 8.4",
+  paused: "M1.6 1h2.5v8H1.6zM5.9 1h2.5v8H5.9z",
 };
 const STATES: readonly string[] = ["finished", "failed", "running", "queued", "cancelled", "lost"] satisfies State[];
 
 /** The shape of a state: with it colour never has to carry the meaning alone. */
 export function shape(state: Sign): SVGSVGElement {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 10 10");
-  svg.setAttribute("aria-hidden", "true");
-  svg.append(document.createElementNS(SVG, "path"));
+  const svg = glyph("", 10);
   reshape(svg, state);
+  return svg;
+}
+
+/** A drawing in one path; what it means is said elsewhere. */
+export function glyph(path: string, size: number): SVGSVGElement {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${size} ${size}`);
+  svg.setAttribute("aria-hidden", "true");
+  const line = document.createElementNS(SVG, "path");
+  line.setAttribute("d", path);
+  svg.append(line);
   return svg;
 }
 

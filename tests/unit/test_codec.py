@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PayloadTooLargeError, ProtocolError, VersionMismatchError
-from jupyter_dsage.wire import codec, remote
+from jupyter_dsage.wire import codec, remote, spare
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DIRECTIONS: dict[str, tuple[Any, codec.Decoder[Any]]] = {
     "from_client": (m.FROM_CLIENT, codec.from_client),
+    "from_operator": (m.FROM_OPERATOR, codec.from_operator),
     "to_client": (m.TO_CLIENT, codec.to_client),
     "in_journal": (m.IN_JOURNAL, codec.in_journal),
     "from_worker": (m.FROM_WORKER, codec.from_worker),
@@ -32,6 +33,8 @@ DIRECTIONS: dict[str, tuple[Any, codec.Decoder[Any]]] = {
     "from_a_client_to_a_server": (remote.FROM_CLIENT, remote.FROM_ROLE["client"]),
     "from_a_caller_to_a_server": (remote.FROM_CALLER, remote.FROM_ROLE["caller"]),
     "from_a_server": (remote.FROM_SERVER, remote.from_server),
+    "to_spare": (spare.TO_SPARE, spare.to_spare),
+    "from_spare": (spare.FROM_SPARE, spare.from_spare),
     "envelope": (remote.Envelope, remote._envelope),
 }
 

@@ -1,4 +1,4 @@
-"""The view's npm project: what its files may hold, and its own tests, run by node."""
+"""The npm project of view and JupyterLab extension: what its files may hold, and its own tests, run by node."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "labextension"
-WRITTEN = sorted(path for folder in ("src", "tests", "dev") for path in (PROJECT / folder).iterdir())
+WRITTEN = sorted(path for folder in ("src", "tests", "dev") for path in (PROJECT / folder).rglob("*") if path.is_file())
+SOURCES = sorted((PROJECT / "src").rglob("*.ts"))
 MOST_LINES = 300
+MOST_BYTES = 150_000
+"""Of the extension as JupyterLab loads it."""
 
 PACKAGE = json.loads((PROJECT / "package.json").read_text())
 
@@ -28,18 +31,30 @@ def test_the_lock_file_is_yarns_and_holds_no_address() -> None:
     assert not (PROJECT / "package-lock.json").exists()
 
 
-def test_the_view_has_no_dependencies_of_its_own_and_the_packages_version() -> None:
+def test_the_version_is_the_packages() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert "dependencies" not in PACKAGE
     assert PACKAGE["version"] == project["version"]
 
 
-@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
+def test_only_jupyterlabs_half_imports_packages_and_all_of_them_are_jupyterlabs() -> None:
+    for path in SOURCES:
+        for name in re.findall(r"""from "([^."][^"]*)"|import "([^."][^"]*)""", path.read_text()):
+            assert path.parent.name == "lab", f"{path.name} imports {name}"
+    shared = PACKAGE["jupyterlab"]["sharedPackages"]
+    assert shared == {
+        name: {"bundled": False, "singleton": True, "requiredVersion": wanted}
+        for name, wanted in PACKAGE["dependencies"].items()
+    }
+    assert all(name.startswith(("@jupyterlab/", "@lumino/")) for name in shared)
+    assert all(wanted.startswith("^") for wanted in PACKAGE["dependencies"].values())
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_files_are_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MOST_LINES
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT / "src").glob("*.ts")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_a_source_says_first_what_it_is_for_and_makes_no_markup_of_data(path: Path) -> None:
     source = path.read_text()
     assert source.startswith("/**")
@@ -61,6 +76,17 @@ def test_the_built_view_has_its_two_doors_and_imports_nothing() -> None:
     assert exports is not None
     assert {part.split(" as ")[-1].strip() for part in exports[1].split(",")} == {"default", "mount"}
     assert not re.search(r"\bimport\b\s*[({*\"']", view)
+
+
+@pytest.mark.needs("view")
+def test_the_extension_is_small_and_is_what_jupyterlab_looks_for() -> None:
+    built = ROOT / "jupyter_dsage" / "labextension"
+    sizes = [path.stat().st_size for path in built.rglob("*") if path.is_file()]
+    assert 0 < sum(sizes) < MOST_BYTES
+    load = json.loads((built / "package.json").read_text())["jupyterlab"]["_build"]["load"]
+    assert (built / load).exists()
+    install = json.loads((PROJECT / "install.json").read_text())
+    assert install["packageName"] == PACKAGE["name"] == "jupyter_dsage"
 
 
 @pytest.mark.needs("node")

@@ -46,7 +46,7 @@ def test_file_of_an_earlier_boot_counts_if_it_was_synced(tmp_path, monkeypatch):
     for row, synced in ((1, True), (2, False)):
         journal.write_file(row, bytes(2_000_000))
         journal.begin()
-        journal.add(row, 0, b"", bytes(2_000_000), None, filed=True)
+        journal.add(row, 0, b"", bytes(2_000_000), filed=True)
         journal.commit()
         if synced:
             journal.checkpoint([row])

@@ -36,7 +36,7 @@ class Shell:
     def __init__(self, slots=2):
         self.scheduler = Scheduler()
         self.places = {}
-        self.views = Views(self.scheduler, "session", self.places, Edits(self.scheduler))
+        self.views = Views(self.scheduler, ("id", "session"), self.places, Edits(self.scheduler))
         self.leases = []
         self.add(e.EngineOpened("local", slots), Place("here"))
         self.handle(e.BatchOpened(1, "b" * 200))

@@ -1,22 +1,20 @@
-"""The story of a lost job, told to its user: signal, host, seconds, memory, last lines (P4)."""
+"""The story of a lost job, told to its user: signal, host, seconds, memory, last lines (P4).
+
+Used by the client, which raises it, and by the child, which shows it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jupyter_dsage.client.record import Ended
 from jupyter_dsage.errors import JobMemoryError, JobTimeout, StorageFull, WorkerLost
 
 if TYPE_CHECKING:
     from jupyter_dsage.wire import messages as m
 
 
-def lost_jobs(message: m.Lost, batch: str) -> Ended:
-    """Return the ending of jobs that were lost."""
-    return Ended(lambda job: _error(message, batch, job), "failed" if message.failed else "lost", message.row)
-
-
-def _error(message: m.Lost, batch: str, job: int) -> BaseException:
+def lost_job(message: m.Lost, batch: str, job: int) -> BaseException:
+    """Return the exception of a job that was lost; `batch`: the batch's name."""
     if message.story.cause == "storage":
         where = f"Job {job} of batch {batch!r} is lost to {message.story.ending}"
         text = f"{where}. Make room there, or mend what it says, and retry."
