@@ -1,4 +1,4 @@
-"""Shows batches: the widget in a notebook, a frozen picture in saved ones, a line of text in a terminal."""
+"""Shows batches: a live view in a notebook, a frozen picture in saved ones, a line of text in a terminal."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ COLOURS = {
     "waiting": "#e6e9ee",
 }
 """Those of the live view."""
+MIME = "application/vnd.jupyter-dsage.batch+json"
+"""Our own output: where the labextension is, it shows the batch through the server; else nobody looks at it."""
 
 _views: weakref.WeakKeyDictionary[Batch, BatchView] = weakref.WeakKeyDictionary()
 
@@ -43,8 +45,10 @@ def show(batch: Batch) -> None:
 
 
 def bundle(batch: Batch) -> dict[str, Any]:
-    """Return the MIME bundle of a batch: the widget if somebody may look at it now, HTML and text in any case."""
-    out: dict[str, Any] = {"text/plain": text(batch), "text/html": frozen(batch)}
+    """Return the MIME bundle of a batch: the widget if somebody may look at it now, the others in any case."""
+    session = batch.session
+    ours = {"v": 1, "session": session.id, "name": batch.name, "batch": batch.number, "snapshot": batch.snapshot()}
+    out: dict[str, Any] = {"text/plain": text(batch), "text/html": frozen(batch), MIME: ours}
     if place.looked_at():
         view = view_of(batch)
         out["application/vnd.jupyter.widget-view+json"] = {
