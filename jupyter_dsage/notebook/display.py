@@ -52,7 +52,7 @@ def show(batch: Batch) -> None:
 def bundle(batch: Batch) -> dict[str, Any]:
     """Return the MIME bundle of a batch: the widget if somebody may look at it now, the others in any case."""
     session = batch.session
-    ours = {"v": 1, "session": session.id, "name": session.name, "batch": batch.number, "snapshot": batch.snapshot()}
+    ours = {"v": 1, "session": session.id, "name": batch.name, "batch": batch.number, "snapshot": batch.snapshot()}
     out: dict[str, Any] = {"text/plain": text(batch), "text/html": frozen(batch), MIME: ours}
     if place.looked_at():
         view = view_of(batch)
