@@ -137,7 +137,7 @@ export class App {
         this.touch();
         break;
       case "add":
-        this.set({ adding: { open: this.ui.adding.open, status: reply.status, text: reply.text || reply.status } });
+        this.set({ adding: { open: this.ui.adding.open, status: reply.status, text: reply.status === "adding" ? "adding…" : reply.text || reply.status } });
         break;
       case "log":
         this.set({ log: reply.text });

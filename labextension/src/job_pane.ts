@@ -10,7 +10,11 @@ import type { Detail, State } from "./types";
 
 export function jobPane(app: App): Component {
   const hint = h("p", { class: "dsage-empty" }, "No job is chosen: click one in the grid, or type its number.");
-  const field = h("input", { type: "text", inputmode: "numeric", class: "dsage-field dsage-number", "aria-label": "Job number", placeholder: "number", change: () => go(field.value) });
+  const field = h("input", { type: "text", inputmode: "numeric", class: "dsage-field dsage-number", "aria-label": "Job number", placeholder: "number", change: () => go(field.value), keydown: (event) => {
+    if ((event as KeyboardEvent).key !== "Enter") return;
+    event.preventDefault(); // JupyterLab's notebook keeps Enter from meaning a change inside an output
+    go(field.value);
+  } });
   const step = (by: number, label: string, sign: string): HTMLElement =>
     h("button", { type: "button", class: "dsage-button dsage-small", "aria-label": label, title: label, click: () => app.choose((app.ui.chosen ?? -by) + by) }, sign);
   const sign = shape("queued");
