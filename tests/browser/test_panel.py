@@ -167,14 +167,13 @@ def test_an_output_lives_again_after_a_restart_and_a_reload_and_on_a_second_page
 
 def test_what_a_job_says_is_text(lab: Lab) -> None:
     bad = "<script>window.bad = 1</script><img src=x onerror='window.bad = 2'>"
-    cells = [
-        CELLS[0],
+    scatter = (
         f"bad = {bad!r}\nimport jupyter_dsage as dsage\n"
         "def job(word, x):\n    print(word)\n    if x == 1:\n        raise ValueError(word)\n"
         "session = dsage.spawn()\n"
-        "hist = session.scatter(job, [((bad, x), {}) for x in range(3)], name='hist ' + bad)\nhist",
-    ]
-    with started(lab, "bad.ipynb", cells) as page:
+        "hist = session.scatter(job, [((bad, x), {}) for x in range(3)], name='hist ' + bad)\nhist"
+    )
+    with started(lab, "bad.ipynb", [CELLS[0], scatter]) as page:
         for view in (panel(page), output(page)):
             expect(view.locator("h3.dsage-name").last).to_have_text(f"hist {bad}")
             view.locator(".dsage-f-job").nth(1).click()

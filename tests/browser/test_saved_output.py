@@ -1,4 +1,4 @@
-"""The output of a batch where its session is not: in a saved notebook, in an export, on a kernel that the server cannot see."""
+"""The output of a batch where its session is not: in a saved notebook, in an export, on a kernel out of sight."""
 
 from __future__ import annotations
 
