@@ -38,7 +38,7 @@ lint: $(VENV)/.stamp-lint ## check format, rules and types
 
 # What some tests want from the system: a Chromium, and `ip` for hosts as network namespaces, from its packages where that is
 # possible (root and apt; elsewhere they are skipped with a line); and older kernels, each in a folder of its own.
-parts: build/ipykernel-6.30.1 build/ipykernel-7.3.0
+parts: build/ipykernel-6.30.1 build/ipykernel-7.3.0 build/lab-4.2 build/lab-4.4
 	@wanted=; \
 	command -v ip >/dev/null || wanted=iproute2; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
@@ -52,6 +52,12 @@ parts: build/ipykernel-6.30.1 build/ipykernel-7.3.0
 
 build/ipykernel-%: | $(VENV)/.stamp-test
 	$(PIP) --no-deps --target $@ 'ipykernel==$*'
+
+# An older JupyterLab and the Notebook that goes with it. The extension is copied when it is installed, so a new one is made anew.
+build/lab-%: pyproject.toml $(VIEW) | $(VENV)/.stamp-test
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip --disable-pip-version-check install --quiet -e . 'jupyterlab==$*.*' 'notebook>=7' ipykernel
+	@touch $@
 
 # What pip installs is compiled, as the peers are; a package that runs from its sources would pay for it at each start.
 bench: $(BENCH)/.stamp ## measure against our peers, all workloads (45 minutes); writes tests/benchmarks/REPORT.md

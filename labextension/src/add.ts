@@ -3,6 +3,7 @@
 import { attr, h, id, text, type Component } from "./dom";
 import { servicesOnly } from "./engines";
 import { button } from "./model";
+import { __ } from "./say";
 import type { App } from "./app";
 
 export function addForm(app: App): Component {
@@ -14,19 +15,19 @@ export function addForm(app: App): Component {
     placeholder: "range(100, 200)",
     spellcheck: "false",
     autocomplete: "off",
-    "aria-label": "Jobs to add: an expression",
+    "aria-label": __("Jobs to add: an expression"),
     "aria-describedby": answers,
   });
-  const send = h("button", { type: "submit", class: "dsage-button dsage-primary" }, "Add");
+  const send = h("button", { type: "submit", class: "dsage-button dsage-primary" }, __("Add"));
   const plain = h("span");
-  const hint = h("p", { class: "dsage-hint" }, "What the batch is drawn from: ", h("code", {}, "range(100, 200)"), ", or a list of ", h("code", {}, "(args, kwargs)"), ".", plain);
+  const hint = h("p", { class: "dsage-hint" }, __("What the batch is drawn from:"), " ", h("code", {}, "range(100, 200)"), __(", or a list of"), " ", h("code", {}, "(args, kwargs)"), ".", plain);
   const answer = h("p", { class: "dsage-answer", id: answers, role: "status" });
   const form = h(
     "form",
     {
       class: "dsage-popover dsage-add",
       role: "dialog",
-      "aria-label": "Add jobs",
+      "aria-label": __("Add jobs"),
       hidden: true,
       submit: (event) => {
         event.preventDefault();
@@ -73,7 +74,7 @@ export function addForm(app: App): Component {
       attr(toggle, "aria-expanded", String(adding.open && b.enabled));
       attr(toggle, "title", b.hint);
       attr(form, "hidden", !adding.open || !b.enabled);
-      text(plain, servicesOnly(app.snapshot) && " Plain data only: numbers, text, bytes, lists, dicts, arrays.");
+      text(plain, servicesOnly(app.snapshot) && __(" Plain data only: numbers, text, bytes, lists, dicts, arrays."));
       text(answer, adding.text);
       attr(answer, "data-status", adding.status || null);
       attr(send, "aria-disabled", adding.status === "adding" ? "true" : null);

@@ -6,6 +6,7 @@
 
 import { Details } from "./details";
 import { mood, settled } from "./model";
+import { __ } from "./say";
 import type { Message, Reply, Snapshot, Store } from "./types";
 
 export type Tab = "failed" | "job" | "workers" | "log";
@@ -110,7 +111,7 @@ export class App {
   }
 
   add(text: string): void {
-    this.set({ adding: { open: true, status: "adding", text: "adding…" } });
+    this.set({ adding: { open: true, status: "adding", text: __("adding…") } });
     this.store.send({ op: "add", text });
   }
 
@@ -137,7 +138,7 @@ export class App {
         this.touch();
         break;
       case "add":
-        this.set({ adding: { open: this.ui.adding.open, status: reply.status, text: reply.text || reply.status } });
+        this.set({ adding: { open: this.ui.adding.open, status: reply.status, text: reply.status === "adding" ? __("adding…") : reply.text || reply.status } });
         break;
       case "log":
         this.set({ log: reply.text });

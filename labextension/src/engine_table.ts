@@ -2,6 +2,7 @@
 
 import { attr, h, reshape, Rows, shape, text, type Component, type Row } from "./dom";
 import { limits, percent, share, stateWord, workersUp } from "./engines";
+import { __, _n } from "./say";
 import { number } from "./words";
 import type { App } from "./app";
 import type { Engine } from "./types";
@@ -9,9 +10,10 @@ import type { Engine } from "./types";
 const COLUMNS = ["engine", "host", "state", "workers", "running", "finished", "failed", "share"] as const;
 
 export function engineTable(app: App): Component {
-  const heads = COLUMNS.map((word) => h("th", { scope: "col", class: `dsage-e-${word}` }, word));
+  const words = { engine: __("engine"), host: __("host"), state: __("state"), workers: __("workers"), running: __("running"), finished: __("finished"), failed: __("failed"), share: __("share") };
+  const heads = COLUMNS.map((name) => h("th", { scope: "col", class: `dsage-e-${name}` }, words[name]));
   const head = h("thead", {}, h("tr", {}, ...heads));
-  const table = h("table", { class: "dsage-table dsage-engines", "aria-label": "Engines" }, head);
+  const table = h("table", { class: "dsage-table dsage-engines", "aria-label": __("Engines") }, head);
   const more = h("p", { class: "dsage-empty" });
   const rows = new Rows<Engine>(table, (engine) => engine.name, () => row(app), head); // a body each, with its note
   return {
@@ -19,7 +21,7 @@ export function engineTable(app: App): Component {
     update() {
       const engines = app.snapshot?.engines ?? [];
       const hidden = app.snapshot?.more_engines ?? 0;
-      text(more, `and ${number(hidden)} more ${hidden === 1 ? "engine" : "engines"}`);
+      text(more, _n("and 1 more engine", "and %2 more engines", hidden, number(hidden)));
       attr(more, "hidden", hidden === 0);
       attr(table, "hidden", engines.length === 0);
       attr(table, "data-one", engines.length < 2);

@@ -2,8 +2,9 @@
 
 import { attr, h, id, reshape, Rows, shape, text, type Component, type Row } from "./dom";
 import { oneLine } from "./jobs";
+import { __ } from "./say";
 import { traceback } from "./traceback";
-import { number } from "./words";
+import { number, stateName } from "./words";
 import type { App } from "./app";
 import type { Failure } from "./types";
 
@@ -13,9 +14,9 @@ export function failures(app: App): Component {
   const head = h(
     "div",
     { role: "row", class: "dsage-frow dsage-fhead" },
-    ...["job", "arguments", "error", "worker", "attempt", ""].map((word) => h("span", { role: "columnheader", class: `dsage-f-${word || "do"}` }, word)),
+    ...Object.entries({ job: __("job"), arguments: __("arguments"), error: __("error"), worker: __("worker"), attempt: __("attempt"), do: "" }).map(([name, word]) => h("span", { role: "columnheader", class: `dsage-f-${name}` }, word)),
   );
-  const table = h("div", { class: "dsage-failures", role: "table", "aria-label": "Failed jobs" }, head, body);
+  const table = h("div", { class: "dsage-failures", role: "table", "aria-label": __("Failed jobs") }, head, body);
   const rest = h("p", { class: "dsage-empty" });
   const rows = new Rows<Failure>(body, (row) => String(row.job), (row) => failure(app, row.job));
   return {
@@ -25,10 +26,10 @@ export function failures(app: App): Component {
       const shown = found?.rows ?? [];
       attr(table, "hidden", !shown.length);
       attr(none, "hidden", shown.length > 0);
-      text(none, app.snapshot?.batch.ended ? "No job failed." : "No job has failed.");
+      text(none, app.snapshot?.batch.ended ? __("No job failed.") : __("No job has failed."));
       rows.update(shown);
       const more = (found?.total ?? 0) - shown.length;
-      text(rest, `The first ${number(shown.length)} of ${number(found?.total ?? 0)}; the others stand out in the grid.`);
+      text(rest, __("The first %1 of %2; the others stand out in the grid.", number(shown.length), number(found?.total ?? 0)));
       attr(rest, "hidden", more <= 0 || !shown.length);
     },
   };
@@ -43,9 +44,9 @@ function failure(app: App, job: number): Row<Failure> {
   const error = h("span", { role: "cell", class: "dsage-f-error" });
   const worker = h("span", { role: "cell", class: "dsage-f-worker" });
   const attempt = h("span", { role: "cell", class: "dsage-f-attempt" });
-  const retry = h("button", { type: "button", class: "dsage-button dsage-small", "aria-label": `Retry job ${number(job)}`, click: () => {
+  const retry = h("button", { type: "button", class: "dsage-button dsage-small", "aria-label": __("Retry job %1", number(job)), click: () => {
     if (retry.getAttribute("aria-disabled") !== "true") app.command({ op: "retry", job });
-  } }, "Retry");
+  } }, __("Retry"));
   const why = traceback();
   const row = h("div", { role: "row", class: "dsage-frow" }, h("span", { role: "cell" }, toggle), h("span", { role: "cell", class: "dsage-f-arguments" }, args), error, worker, attempt, h("span", { role: "cell", class: "dsage-f-do" }, retry));
   const given = h("code");
@@ -65,7 +66,7 @@ function failure(app: App, job: number): Row<Failure> {
       const detail = app.details.get(job);
       reshape(sign, item.state);
       attr(toggle, "aria-expanded", String(isOpen));
-      attr(toggle, "aria-label", `${item.state} job ${number(job)}, traceback`);
+      attr(toggle, "aria-label", __("%1 job %2, traceback", stateName(item.state), number(job)));
       text(caret, isOpen ? "▾" : "▸");
       text(args, oneLine(detail?.args ?? ""));
       attr(args, "title", detail?.args ?? null);
@@ -75,7 +76,7 @@ function failure(app: App, job: number): Row<Failure> {
       text(worker, detail?.worker ?? "");
       text(attempt, detail?.attempt == null ? "" : number(detail.attempt));
       const pending = app.isPending(`retry ${job}`) || app.isPending("retry");
-      text(retry, pending ? "Queued…" : "Retry");
+      text(retry, pending ? __("Queued…") : __("Retry"));
       attr(retry, "aria-disabled", !pending && app.snapshot?.session.alive ? null : "true");
       attr(open, "hidden", !isOpen);
       if (!isOpen) return;

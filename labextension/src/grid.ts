@@ -5,8 +5,9 @@ import { attr, h, id, isState, reshape, shape, text, type Component } from "./do
 import { emptiness, gridTitle } from "./model";
 import { jobWords, targetOf } from "./jobs";
 import { paintCells, paintMarks } from "./paint";
+import { __ } from "./say";
 import { colours } from "./theme";
-import { number } from "./words";
+import { number, stateName } from "./words";
 import type { App } from "./app";
 
 export const HEIGHT = 176; // CSS pixels; eight lanes beside it are as tall
@@ -33,7 +34,7 @@ export function grid(app: App): Grid {
       class: "dsage-field-of-jobs",
       role: "application",
       tabindex: "0",
-      "aria-roledescription": "grid of jobs",
+      "aria-roledescription": __("grid of jobs"),
       "aria-describedby": infoId,
       pointermove: (event) => point(event as PointerEvent),
       pointerleave: () => app.set({ pointed: null }),
@@ -53,7 +54,7 @@ export function grid(app: App): Grid {
     pin,
     nothing,
   );
-  const el = h("section", { class: "dsage-jobs", "aria-label": "Jobs" }, h("h4", {}, h("span", {}, "Jobs"), title), field, info);
+  const el = h("section", { class: "dsage-jobs", "aria-label": __("Jobs") }, h("h4", {}, h("span", {}, __("Jobs")), title), field, info);
 
   let cells = new Uint8Array(0);
   let place: Layout = layout(0, 1, HEIGHT, 1);
@@ -143,7 +144,7 @@ export function grid(app: App): Grid {
     attr(sign, "hidden", !s || cell === null || cell >= cells.length);
     attr(info, "data-hint", cell === null);
     if (!s || cell === null || cell >= cells.length) {
-      text(words, cells.length ? "Point at a job or use the arrow keys; click or Enter keeps it." : "");
+      text(words, cells.length ? __("Point at a job or use the arrow keys; click or Enter keeps it.") : "");
       return;
     }
     const job = targetOf(s, cell);
@@ -154,8 +155,8 @@ export function grid(app: App): Grid {
     const seen = one && detail && isState(detail.state) && detail.state !== state ? undefined : detail;
     reshape(sign, state);
     const [first, last] = jobsOf(cell, per(), s.grid.jobs);
-    const partly = tenths && tenths < 10 ? `${tenths * 10} % finished` : state;
-    text(words, one ? jobWords(job, state, seen) : `jobs ${number(first)} to ${number(last)} · ${partly}${detail ? ` · ${jobWords(job, detail.state, detail)}` : ""}`);
+    const partly = tenths && tenths < 10 ? __("%1 % finished", tenths * 10) : stateName(state);
+    text(words, one ? jobWords(job, state, seen) : [__("jobs %1 to %2", number(first), number(last)), partly, ...(detail ? [jobWords(job, detail.state, detail)] : [])].join(" · "));
     attr(info, "title", words.textContent);
   }
 
@@ -163,7 +164,7 @@ export function grid(app: App): Grid {
     el,
     update() {
       text(title, gridTitle(app.snapshot));
-      attr(field, "aria-label", `Grid of jobs, ${gridTitle(app.snapshot) || "empty"}. Arrow keys move, Enter shows the job.`);
+      attr(field, "aria-label", __("Grid of jobs, %1. Arrow keys move, Enter shows the job.", gridTitle(app.snapshot) || __("empty")));
       text(nothing, emptiness(app.snapshot));
       attr(nothing, "hidden", !nothing.textContent);
       draw();

@@ -5,6 +5,7 @@ import { attr, h, reshape, Rows, shape, text, type Component } from "./dom";
 import { chipHint, chipText, shown } from "./engines";
 import { menu } from "./menu";
 import { badge, button, mood, type Action } from "./model";
+import { __ } from "./say";
 import type { App } from "./app";
 import type { Engine } from "./types";
 
@@ -24,7 +25,7 @@ export function header(app: App): Component {
     "header",
     { class: "dsage-header" },
     h("div", { class: "dsage-title" }, name, sign, chips, limit),
-    h("div", { class: "dsage-buttons", role: "group", "aria-label": "Controls" }, ...nodes(retry, pause, resume, add.el, cancel, more.el)),
+    h("div", { class: "dsage-buttons", role: "group", "aria-label": __("Controls") }, ...nodes(retry, pause, resume, add.el, cancel, more.el)),
   );
   return {
     el,
@@ -36,9 +37,9 @@ export function header(app: App): Component {
       attr(sign, "data-mood", mood(s));
       engines.update(shown(s?.engines ?? [], CHIPS));
       const left = (s?.engines.length ?? 0) + (s?.more_engines ?? 0) - CHIPS;
-      const said = [...(left > 0 ? [`+ ${left} more`] : []), ...(s?.batch.limit != null ? [`limit ${s.batch.limit}`] : [])];
+      const said = [...(left > 0 ? [__("+ %1 more", left)] : []), ...(s?.batch.limit != null ? [__("limit %1", s.batch.limit)] : [])];
       text(limit, said.join(" · "));
-      attr(limit, "title", left > 0 ? "All engines are in the tab Workers" : null);
+      attr(limit, "title", left > 0 ? __("All engines are in the tab Workers") : null);
       for (const part of [...buttons, add, more]) part.update();
     },
   };

@@ -1,7 +1,8 @@
 /** What is said of single jobs. Pure. */
 
 import { cellOf, decode, jobsOf, stateOf } from "./cells";
-import { duration, number } from "./words";
+import { __ } from "./say";
+import { duration, number, stateName } from "./words";
 import type { Detail, Snapshot, State } from "./types";
 
 /** The job that a cell stands for: the failed one in it, if it is known, else the first. */
@@ -20,12 +21,12 @@ export function stateInGrid(s: Snapshot, job: number): State | null {
 
 /** "job 7,052 · running · [1000], loc=1 · local/1 · 0.8 s · attempt 2", as far as it is known. */
 export function jobWords(job: number, state: string, detail: Detail | undefined): string {
-  const parts = [`job ${number(job)}`, state];
+  const parts = [__("job %1", number(job)), stateName(state)];
   if (detail) {
     if (detail.args) parts.push(oneLine(detail.args));
     if (detail.worker) parts.push(detail.worker);
     if (detail.seconds !== null) parts.push(duration(detail.seconds));
-    if (detail.attempt !== null && detail.attempt > 1) parts.push(`attempt ${detail.attempt}`);
+    if (detail.attempt !== null && detail.attempt > 1) parts.push(__("attempt %1", detail.attempt));
     if (detail.error) parts.push(oneLine(detail.error));
   }
   return parts.join(" · ");

@@ -2,8 +2,9 @@
 
 import { attr, h, Rows, text, type Component, type Row } from "./dom";
 import { trouble } from "./model";
+import { __ } from "./say";
 import { colours } from "./theme";
-import { number } from "./words";
+import { number, stateName } from "./words";
 import type { App } from "./app";
 import type { Block, Worker } from "./types";
 
@@ -20,7 +21,7 @@ export function lanes(app: App): Lanes {
   const list = h("ul", { class: "dsage-lanes" });
   const more = h("button", { type: "button", class: "dsage-link", click: () => app.open("workers") });
   const reason = h("p", { class: "dsage-reason", role: "status" });
-  const el = h("section", { class: "dsage-work", "aria-label": "Workers" }, h("h4", {}, h("span", {}, "Workers"), h("span", {}, "last 30 s")), reason, list, more);
+  const el = h("section", { class: "dsage-work", "aria-label": __("Workers") }, h("h4", {}, h("span", {}, __("Workers")), h("span", {}, __("last 30 s"))), reason, list, more);
   const rows = new Rows<Worker>(list, (worker) => worker.name, lane);
   let seen: unknown;
   let width = 0;
@@ -48,7 +49,7 @@ export function lanes(app: App): Lanes {
       attr(reason, "hidden", !why);
       attr(reason, "data-over", s ? !s.session.alive : false);
       rows.update(workers.slice(0, room));
-      text(more, `+ ${number(all - room)} more`);
+      text(more, __("+ %1 more", number(all - room)));
       attr(more, "hidden", all <= room);
     },
     recolour: redo,
@@ -64,7 +65,7 @@ function lane(): Row<Worker> {
     el: h("li", {}, name, canvas, doing),
     update(worker) {
       text(name, worker.name);
-      attr(name, "title", `${worker.name}, process ${worker.pid}`);
+      attr(name, "title", __("%1, process %2", worker.name, worker.pid));
       text(doing, now(worker));
       const said = told(worker.lane);
       attr(canvas, "aria-label", said);
@@ -75,16 +76,21 @@ function lane(): Row<Worker> {
 }
 
 export function now(worker: Worker): string {
-  if (worker.job !== null) return `job ${number(worker.job)}`;
-  return worker.stage === "ready" ? "idle" : worker.stage;
+  if (worker.job !== null) return __("job %1", number(worker.job));
+  return worker.stage === "ready" ? __("idle") : worker.stage;
 }
 
 /** "in the last 30 s: 40 finished, 1 failed" */
 export function told(blocks: readonly Block[]): string {
+  return __("in the last 30 s: %1", did(blocks));
+}
+
+/** "40 finished, 1 failed" */
+export function did(blocks: readonly Block[]): string {
   const sums = new Map<string, number>();
   for (const [, , state, jobs] of blocks) sums.set(state, (sums.get(state) ?? 0) + jobs);
-  const parts = [...sums].map(([state, jobs]) => `${number(jobs)} ${NAMES[state] === "other" ? "of other batches" : (NAMES[state] ?? "")}`);
-  return `in the last 30 s: ${parts.join(", ") || "nothing"}`;
+  const parts = [...sums].map(([state, jobs]) => `${number(jobs)} ${NAMES[state] === "other" ? __("of other batches") : stateName(NAMES[state] ?? "")}`);
+  return parts.join(", ") || __("nothing");
 }
 
 function draw(canvas: HTMLCanvasElement, blocks: readonly Block[]): void {

@@ -1,6 +1,7 @@
 /** "⋯": Refresh workers and Kill child, which asks first, in place. */
 
 import { attr, h, text, type Component } from "./dom";
+import { __, _n } from "./say";
 import { button } from "./model";
 import { number } from "./words";
 import type { App, Ui } from "./app";
@@ -9,7 +10,7 @@ export function menu(app: App): Component {
   const toggle = h("button", {
     type: "button",
     class: "dsage-button dsage-more",
-    "aria-label": "More: Refresh workers, Kill child",
+    "aria-label": __("More: Refresh workers, Kill child"),
     "aria-haspopup": "menu",
     click: () => {
       if (toggle.getAttribute("aria-disabled") !== "true") show(app.ui.menu === "closed" ? "open" : "closed");
@@ -21,14 +22,14 @@ export function menu(app: App): Component {
   });
   const die = item(() => show("asking"));
   die.classList.add("dsage-warn");
-  const items = h("div", { role: "menu", "aria-label": "More", class: "dsage-items", keydown: (event) => arrows(event as KeyboardEvent) }, refresh, die);
+  const items = h("div", { role: "menu", "aria-label": __("More"), class: "dsage-items", keydown: (event) => arrows(event as KeyboardEvent) }, refresh, die);
   const question = h("p", { class: "dsage-question" });
   const kill = h("button", { type: "button", class: "dsage-button dsage-danger", click: () => {
     app.command({ op: "die" });
     show("closed");
-  } }, "Kill child");
-  const keep = h("button", { type: "button", class: "dsage-button", click: () => show("closed") }, "Keep it");
-  const ask = h("div", { role: "alertdialog", "aria-label": "Kill child?", class: "dsage-ask" }, question, h("div", { class: "dsage-row" }, kill, keep));
+  } }, __("Kill child"));
+  const keep = h("button", { type: "button", class: "dsage-button", click: () => show("closed") }, __("Keep it"));
+  const ask = h("div", { role: "alertdialog", "aria-label": __("Kill child?"), class: "dsage-ask" }, question, h("div", { class: "dsage-row" }, kill, keep));
   const popover = h("div", { class: "dsage-popover dsage-menu", tabindex: "-1", hidden: true }, items, ask);
   const el = h("span", {
     class: "dsage-anchor",
@@ -70,8 +71,8 @@ export function menu(app: App): Component {
     }
     const workers = (s?.workers.length ?? 0) + (s?.more_workers ?? 0);
     const jobs = (s?.batch.counts.queued ?? 0) + (s?.batch.counts.running ?? 0);
-    const rest = jobs ? ` ${number(jobs)} ${jobs === 1 ? "job has" : "jobs have"} not ended.` : "";
-    text(question, `Kill the child and its ${number(workers)} ${workers === 1 ? "worker" : "workers"}?${rest}`);
+    const rest = jobs ? ` ${_n("1 job has not ended.", "%2 jobs have not ended.", jobs, number(jobs))}` : "";
+    text(question, _n("Kill the child and its 1 worker?", "Kill the child and its %2 workers?", workers, number(workers)) + rest);
     attr(toggle, "aria-disabled", s?.session.alive ? null : "true");
     attr(toggle, "aria-expanded", String(app.ui.menu !== "closed"));
     attr(popover, "hidden", app.ui.menu === "closed");

@@ -1,6 +1,7 @@
 /** What the view says of a snapshot: every word, fraction and "may it be pressed". Pure; the components only show it. */
 
-import { clock, duration, jobs, number, pace, spoken } from "./words";
+import { __, _n } from "./say";
+import { clock, duration, jobs, number, pace, spoken, stateName } from "./words";
 import { reasons, servicesOnly, troubled, uninterruptible } from "./engines";
 import type { Batch, Snapshot, State } from "./types";
 
@@ -21,8 +22,8 @@ export function mood(s: Snapshot | null): Mood {
 /** The badge beside the name: only what the bar does not show by itself. */
 export function badge(s: Snapshot | null): string {
   if (!s) return "";
-  if (!s.session.alive) return "session over";
-  return s.batch.paused && !s.batch.ended ? "paused" : "";
+  if (!s.session.alive) return __("session over");
+  return s.batch.paused && !s.batch.ended ? __("paused") : "";
 }
 
 /** Seconds in all: short ones as one job's time, so that a quick batch is not "0:00". */
@@ -32,26 +33,26 @@ export function took(seconds: number): string {
 
 /** The one line that says how it goes: "0:42 · about 0:18 left · 1,240 jobs/s". */
 export function pulse(s: Snapshot | null): string {
-  if (!s) return "waiting for the first news";
+  if (!s) return __("waiting for the first news");
   const { counts, elapsed, total, left, rate, drawing } = s.batch;
   switch (mood(s)) {
     case "finished":
-      return `${total === 1 ? "finished" : `all ${number(total)} finished`} in ${took(elapsed)}`;
+      return _n("finished in %2", "all %3 finished in %2", total, took(elapsed), number(total));
     case "failed":
-      return `ended after ${took(elapsed)}`;
+      return __("ended after %1", took(elapsed));
     case "cancelled":
-      return `cancelled after ${took(elapsed)}`;
+      return __("cancelled after %1", took(elapsed));
     case "over":
-      return `stopped after ${took(elapsed)}`;
+      return __("stopped after %1", took(elapsed));
     case "empty":
-      return drawing ? "drawing the first jobs" : "no jobs yet";
+      return drawing ? __("drawing the first jobs") : __("no jobs yet");
     case "paused":
-      return counts.running ? `paused, ${number(counts.running)} still running · ${clock(elapsed)}` : `paused · ${clock(elapsed)}`;
+      return [counts.running ? __("paused, %1 still running", number(counts.running)) : __("paused"), clock(elapsed)].join(" · ");
     case "queued":
-      return `${clock(elapsed)} · waiting for a worker`;
+      return `${clock(elapsed)} · ${__("waiting for a worker")}`;
     default: {
       const parts = [clock(elapsed)];
-      if (left !== null) parts.push(`about ${clock(left)} left`);
+      if (left !== null) parts.push(__("about %1 left", clock(left)));
       if (rate) parts.push(pace(rate));
       return parts.join(" · ");
     }
@@ -62,13 +63,13 @@ export function pulse(s: Snapshot | null): string {
 export function summary(s: Snapshot | null): string {
   if (!s) return "";
   const { counts, total, elapsed, left, name } = s.batch;
-  const parts = [`${name}: ${number(counts.finished)} of ${jobs(total)} finished`];
-  for (const state of ["failed", "lost", "cancelled"] as const) if (counts[state]) parts.push(`${number(counts[state])} ${state}`);
+  const parts = [`${name}: ${__("%1 of %2 finished", number(counts.finished), jobs(total))}`];
+  for (const state of ["failed", "lost", "cancelled"] as const) if (counts[state]) parts.push(`${number(counts[state])} ${stateName(state)}`);
   const at = mood(s);
-  if (at === "running" && left !== null) parts.push(`about ${spoken(left)} left`);
-  else if (at === "paused") parts.push("paused");
-  else if (at === "over") parts.push("the session is over");
-  else if (s.batch.ended) parts.push(`ended after ${spoken(elapsed)}`);
+  if (at === "running" && left !== null) parts.push(__("about %1 left", spoken(left)));
+  else if (at === "paused") parts.push(__("paused"));
+  else if (at === "over") parts.push(__("the session is over"));
+  else if (s.batch.ended) parts.push(__("ended after %1", spoken(elapsed)));
   if (s.session.alive) parts.push(...troubled(s));
   return parts.join(", ");
 }
@@ -91,27 +92,27 @@ export function ended(batch: Batch | undefined): number {
 
 export function gridTitle(s: Snapshot | null): string {
   if (!s?.batch.total) return "";
-  const so = s.batch.drawing ? " so far" : "";
-  return `${number(s.grid.jobs)}${so} · ${s.grid.per > 1 ? `${number(s.grid.per)} to a cell` : "one cell each"}`;
+  const jobs = number(s.grid.jobs);
+  return `${s.batch.drawing ? __("%1 so far", jobs) : jobs} · ${s.grid.per > 1 ? __("%1 to a cell", number(s.grid.per)) : __("one cell each")}`;
 }
 
 /** What stands where the grid would be, while there is no job. */
 export function emptiness(s: Snapshot | null): string {
-  if (!s) return "Waiting for the session…";
+  if (!s) return __("Waiting for the session…");
   if (s.batch.total) return "";
-  if (s.batch.drawing) return "Drawing the first jobs…";
-  return s.session.alive ? "No jobs yet. Add some with “Add jobs…”." : "No jobs.";
+  if (s.batch.drawing) return __("Drawing the first jobs…");
+  return s.session.alive ? __("No jobs yet. Add some with “Add jobs…”.") : __("No jobs.");
 }
 
 /** Why nothing can run, if so: the session is over, or it has no workers. "" while there are some. */
 export function trouble(s: Snapshot | null): string {
   if (!s) return "";
-  if (!s.session.alive) return s.session.note || "The session is over.";
+  if (!s.session.alive) return s.session.note || __("The session is over.");
   if (s.workers.length) return "";
   if (s.session.note) return s.session.note;
   const why = reasons(s.engines);
-  if (why) return `No workers. ${why}`;
-  return s.engines.length ? "No workers yet: they are being started." : "No workers: the session has no engine.";
+  if (why) return `${__("No workers.")} ${why}`;
+  return s.engines.length ? __("No workers yet: they are being started.") : __("No workers: the session has no engine.");
 }
 
 export interface Button {
@@ -137,23 +138,23 @@ export function button(action: Action, s: Snapshot | null, pending: boolean): Bu
     enabled: alive && enabled && !pending,
     shown,
     busy: pending && alive,
-    hint: alive ? hint : "The session is over",
+    hint: alive ? hint : __("The session is over"),
   });
   switch (action) {
     case "pause":
-      return say("Pause", "Pausing…", waiting, "Start no more jobs; those that run go on", !paused);
+      return say(__("Pause"), __("Pausing…"), waiting, __("Start no more jobs; those that run go on"), !paused);
     case "resume":
-      return say("Resume", "Resuming…", true, "Go on with the queued jobs", paused);
+      return say(__("Resume"), __("Resuming…"), true, __("Go on with the queued jobs"), paused);
     case "retry":
-      return say(`Retry ${number(failures)} failed`, "Retrying…", true, "Queue each failed or lost job again", failures > 0);
+      return say(__("Retry %1 failed", number(failures)), __("Retrying…"), true, __("Queue each failed or lost job again"), failures > 0);
     case "add":
-      return say("Add jobs…", "Add jobs…", true, servicesOnly(s) ? `Add more jobs to this batch: plain data, since ${servicesOnly(s)} only calls services` : "Add more jobs to this batch");
+      return say(__("Add jobs…"), __("Add jobs…"), true, servicesOnly(s) ? __("Add more jobs to this batch: plain data, since %1 only calls services", servicesOnly(s)) : __("Add more jobs to this batch"));
     case "cancel":
-      return say("Cancel", "Cancelling…", waiting, stubborn ? `Queued jobs are cancelled; running ones go on to their end, since ${stubborn} cannot interrupt them` : "Cancel what is queued and interrupt what runs", waiting || pending || !s);
+      return say(__("Cancel"), __("Cancelling…"), waiting, stubborn ? __("Queued jobs are cancelled; running ones go on to their end, since %1 cannot interrupt them", stubborn) : __("Cancel what is queued and interrupt what runs"), waiting || pending || !s);
     case "refresh":
-      return say("Refresh workers", "Refreshing…", true, "Replace dead workers, restart idle ones so that edited modules are read anew");
+      return say(__("Refresh workers"), __("Refreshing…"), true, __("Replace dead workers, restart idle ones so that edited modules are read anew"));
     case "die":
-      return say("Kill child…", "Killing…", true, "End the session: the child and every worker it started");
+      return say(__("Kill child…"), __("Killing…"), true, __("End the session: the child and every worker it started"));
   }
 }
 

@@ -2,13 +2,14 @@
 
 import { attr, h, shape, text, type Component } from "./dom";
 import { ended, mood, pulse, shares, STATES, summary } from "./model";
-import { number } from "./words";
+import { __ } from "./say";
+import { number, stateName } from "./words";
 import type { App } from "./app";
 
 const SPEAK = 8000; // ms between two announcements; a screen reader needs that long for one
 
 export function progress(app: App): Component {
-  const bar = h("div", { class: "dsage-bar", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": "Jobs ended" });
+  const bar = h("div", { class: "dsage-bar", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": __("Jobs ended") });
   const parts = shares(undefined).map(({ state }) => {
     const part = h("i", { class: `dsage-${state}` });
     bar.append(part);
@@ -16,12 +17,12 @@ export function progress(app: App): Component {
   });
   const counts = STATES.map((state) => {
     const value = h("b");
-    const el = h("li", {}, shape(state), value, ` ${state}`);
+    const el = h("li", {}, shape(state), value, ` ${stateName(state)}`);
     return { state, value, el };
   });
   const line = h("span", { class: "dsage-pulse" });
   const spoken = h("div", { class: "dsage-ears", role: "status", "aria-live": "polite" });
-  const list = h("ul", { class: "dsage-counts", "aria-label": "Jobs by state" }, ...counts.map(({ el }) => el));
+  const list = h("ul", { class: "dsage-counts", "aria-label": __("Jobs by state") }, ...counts.map(({ el }) => el));
   let said = -Infinity;
   let timer = 0;
 
@@ -43,7 +44,7 @@ export function progress(app: App): Component {
         attr(part, "hidden", percent === 0);
       });
       attr(bar, "aria-valuenow", String(ended(s?.batch)));
-      attr(bar, "aria-valuetext", summary(s) || "no news yet");
+      attr(bar, "aria-valuetext", summary(s) || __("no news yet"));
       attr(bar, "data-drawing", s?.batch.drawing ?? false);
       // The places of the counts stay while their numbers grow.
       list.style.setProperty("--dsage-digits", `${number(s?.batch.total ?? 0).length}ch`);

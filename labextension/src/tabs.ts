@@ -4,6 +4,7 @@ import { attr, h, id, text, type Component } from "./dom";
 import { failures } from "./failures";
 import { jobPane } from "./job_pane";
 import { log } from "./log";
+import { __ } from "./say";
 import { workers } from "./workers";
 import { number } from "./words";
 import type { App, Tab } from "./app";
@@ -13,7 +14,7 @@ const ORDER: readonly Tab[] = ["failed", "job", "workers", "log"];
 export function tabs(app: App): Component {
   const panes: Readonly<Record<Tab, Component>> = { failed: failures(app), job: jobPane(app), workers: workers(app), log: log(app) };
   const names = new Map<Tab, HTMLButtonElement>();
-  const list = h("div", { class: "dsage-tablist", role: "tablist", "aria-label": "Details", keydown: (event) => arrows(event as KeyboardEvent) });
+  const list = h("div", { class: "dsage-tablist", role: "tablist", "aria-label": __("Details"), keydown: (event) => arrows(event as KeyboardEvent) });
   const note = h("span", { class: "dsage-note", role: "status" });
   const fold = h("button", { type: "button", class: "dsage-fold", click: () => app.set({ closed: !app.ui.closed }) });
   const body = h("div", { class: "dsage-panels" });
@@ -40,9 +41,9 @@ export function tabs(app: App): Component {
 
   function title(tab: Tab): string {
     const s = app.snapshot;
-    if (tab === "failed") return `Failed ${number(s?.failures.total ?? 0)}`;
-    if (tab === "job") return app.ui.chosen === null ? "Job" : `Job ${number(app.ui.chosen)}`;
-    return tab === "workers" ? `Workers ${number((s?.workers.length ?? 0) + (s?.more_workers ?? 0))}` : "Log";
+    if (tab === "failed") return __("Failed %1", number(s?.failures.total ?? 0));
+    if (tab === "job") return app.ui.chosen === null ? __("Job") : __("Job %1", number(app.ui.chosen));
+    return tab === "workers" ? __("Workers %1", number((s?.workers.length ?? 0) + (s?.more_workers ?? 0))) : __("Log");
   }
 
   return {
@@ -62,8 +63,8 @@ export function tabs(app: App): Component {
       attr(body, "hidden", app.ui.closed);
       text(fold, app.ui.closed ? "▸" : "▾");
       attr(fold, "aria-expanded", String(!app.ui.closed));
-      attr(fold, "aria-label", app.ui.closed ? "Show details" : "Hide details");
-      attr(fold, "title", app.ui.closed ? "Show details" : "Hide details");
+      attr(fold, "aria-label", app.ui.closed ? __("Show details") : __("Hide details"));
+      attr(fold, "title", app.ui.closed ? __("Show details") : __("Hide details"));
     },
     close: () => ORDER.forEach((tab) => panes[tab].close?.()),
   };

@@ -8,6 +8,7 @@ import { header } from "./header";
 import { lanes } from "./lanes";
 import { mood } from "./model";
 import { progress } from "./progress";
+import { __ } from "./say";
 import { tabs } from "./tabs";
 import { follow } from "./theme";
 import type { Store } from "./types";
@@ -26,7 +27,7 @@ export function mount(el: HTMLElement, store: Store): () => void {
   function draw(): void {
     attr(root, "data-mood", mood(app.snapshot));
     attr(root, "data-over", app.snapshot ? !app.snapshot.session.alive : false);
-    attr(root, "aria-label", `Batch ${app.snapshot?.batch.name ?? ""}`);
+    attr(root, "aria-label", __("Batch %1", app.snapshot?.batch.name ?? ""));
     for (const part of parts) part.update();
   }
   app.onRedraw(draw);

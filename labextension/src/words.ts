@@ -1,4 +1,7 @@
-/** Numbers and times as people read them. Pure. */
+/** Numbers, times and states as people read them. Pure. */
+
+import { __, _n } from "./say";
+import type { State } from "./types";
 
 const WHOLE = new Intl.NumberFormat("en-US");
 
@@ -8,7 +11,20 @@ export function number(value: number): string {
 
 /** "1 job", "1,240 jobs". */
 export function jobs(count: number): string {
-  return `${number(count)} ${count === 1 ? "job" : "jobs"}`;
+  return _n("1 job", "%2 jobs", count, number(count));
+}
+
+/** The word of a state; another word as it is. */
+export function stateName(state: State | string): string {
+  const words: Readonly<Record<string, string>> = {
+    queued: __("queued"),
+    running: __("running"),
+    finished: __("finished"),
+    failed: __("failed"),
+    cancelled: __("cancelled"),
+    lost: __("lost"),
+  };
+  return words[state] ?? state;
 }
 
 /** 0:42, 12:05, 1:02:03: how long something takes as a whole. */
@@ -30,7 +46,7 @@ export function duration(seconds: number): string {
 /** "1,240 jobs/s", "12.3 jobs/s", "8.4 jobs/min", "3 jobs/h". */
 export function pace(perSecond: number): string {
   const [rate, unit] = perSecond >= 1 ? [perSecond, "s"] : perSecond >= 1 / 60 ? [perSecond * 60, "min"] : [perSecond * 3600, "h"];
-  return `${rate >= 99.95 ? number(Math.round(rate)) : String(Math.round(rate * 10) / 10)} jobs/${unit}`;
+  return __("%1 jobs/%2", rate >= 99.95 ? number(Math.round(rate)) : String(Math.round(rate * 10) / 10), unit);
 }
 
 /** "a minute and 2 seconds" is what a screen reader should say for 1:02. */

@@ -2,7 +2,8 @@
 
 import { attr, h, Rows, text, type Component, type Row } from "./dom";
 import { engineTable } from "./engine_table";
-import { now, told } from "./lanes";
+import { did, now } from "./lanes";
+import { __ } from "./say";
 import { number } from "./words";
 import type { App } from "./app";
 import type { Worker } from "./types";
@@ -10,7 +11,7 @@ import type { Worker } from "./types";
 export function workers(app: App): Component {
   const engines = engineTable(app);
   const body = h("tbody");
-  const head = h("tr", {}, ...["worker", "stage", "now", "in the last 30 s", "process"].map((word) => h("th", { scope: "col" }, word)));
+  const head = h("tr", {}, ...[__("worker"), __("stage"), __("now"), __("in the last 30 s"), __("process")].map((word) => h("th", { scope: "col" }, word)));
   const table = h("table", { class: "dsage-table" }, h("thead", {}, head), body);
   const rest = h("p", { class: "dsage-empty" });
   const rows = new Rows<Worker>(body, (worker) => worker.name, row);
@@ -22,7 +23,7 @@ export function workers(app: App): Component {
       rows.update(s?.workers ?? []);
       attr(table, "hidden", !s?.workers.length);
       const more = s?.more_workers ?? 0;
-      text(rest, more ? `and ${number(more)} more` : "No worker is up.");
+      text(rest, more ? __("and %1 more", number(more)) : __("No worker is up."));
       attr(rest, "hidden", !more && (s?.workers.length ?? 0) > 0);
     },
   };
@@ -33,7 +34,7 @@ function row(): Row<Worker> {
   return {
     el: h("tr", {}, ...cells),
     update(worker) {
-      const words = [worker.name, worker.stage, worker.job === null ? "–" : now(worker), told(worker.lane).replace(/^.*: /, ""), String(worker.pid)];
+      const words = [worker.name, worker.stage, worker.job === null ? "–" : now(worker), did(worker.lane), String(worker.pid)];
       cells.forEach((cell, i) => text(cell, words[i] ?? ""));
     },
   };

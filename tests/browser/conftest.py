@@ -1,4 +1,7 @@
-"""One JupyterLab for all browser tests, with a kernel for each version of ipykernel that behaves in its own way."""
+"""A JupyterLab for all browser tests, and one without our labextension.
+
+Both have a kernel for each version of ipykernel that behaves in its own way.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,20 @@ OLDER = {"ipykernel-6.30.1": BUILD / "ipykernel-6.30.1", "ipykernel-7.3.0": BUIL
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    yield from _lab(tmp_path_factory.mktemp("lab"), panel=True)
+
+
+@pytest.fixture(scope="session")
+def widget_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One without our labextension: as in VS Code, an output is the widget."""
+    yield from _lab(tmp_path_factory.mktemp("widget_lab"), panel=False)
+
+
+def _lab(folder: Path, *, panel: bool) -> Iterator[Lab]:
     from tests.browser.lab import serve
     from tests.needs import needs
 
     needs("browser", "view")
     kernels = {"ours": None} | {name: path for name, path in OLDER.items() if path.exists()}
-    with serve(tmp_path_factory.mktemp("lab"), kernels) as server:
+    with serve(folder, kernels, panel=panel) as server:
         yield server

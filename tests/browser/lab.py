@@ -29,6 +29,8 @@ FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 ]
+THEIRS = tuple(f"Cannot read properties of undefined (reading '{name}')" for name in ("schema", "last_modified"))
+"""What Notebook 7.6 and 7.2 throw in their own code, without our extension, too."""
 READY = """() => {
     const kernel = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel;
     return kernel && kernel.status === "idle" && kernel.connectionStatus === "connected";
@@ -42,11 +44,17 @@ RUN = """index => {
 
 
 class Lab:
-    """One server; `notebook` opens a page with these cells."""
+    """One server; `write` makes a notebook of these cells."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, app: str) -> None:
         self.folder = folder
         self.port = port
+        self.app = app
+
+    def address(self, name: str) -> str:
+        """Where a notebook is opened: in JupyterLab without what was open before, or in Notebook 7."""
+        path = f"lab/tree/{name}?reset&" if self.app == "lab" else f"notebooks/{name}?"
+        return f"http://127.0.0.1:{self.port}/{path}token={TOKEN}"
 
     def write(self, name: str, cells: list[str], kernel: str) -> None:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
@@ -55,15 +63,29 @@ class Lab:
 
 
 @contextmanager
-def serve(folder: Path, kernels: dict[str, Path | None]) -> Iterator[Lab]:
-    """Run a server until the block ends. `kernels`: name -> a folder to import ipykernel from (None: the usual)."""
+def serve(
+    folder: Path,
+    kernels: dict[str, Path | None],
+    *,
+    python: str = sys.executable,
+    app: str = "lab",
+    panel: bool = True,
+) -> Iterator[Lab]:
+    """Run a server until the block ends. `kernels`: name -> a folder to import ipykernel from (None: the usual).
+
+    `python`: of the environment that has JupyterLab; `app`: `lab`, or `notebook` for Notebook 7; `panel`: with our
+    labextension, without which an output is the widget.
+    """
     (folder / "root").mkdir()
     news = folder / "settings" / "@jupyterlab" / "apputils-extension"
     news.mkdir(parents=True)
     quiet = {"fetchNews": "false", "checkForUpdates": False}
     (news / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+    (folder / "config" / "labconfig").mkdir(parents=True)
+    off = {"disabledExtensions": {} if panel else {"jupyter_dsage": True}}
+    (folder / "config" / "labconfig" / "page_config.json").write_text(json.dumps(off))
     for name, path in kernels.items():
-        _kernelspec(folder / "data" / "kernels" / name, name, path)
+        _kernelspec(folder / "data" / "kernels" / name, name, path, python)
     port = free_port()
     env = os.environ | {
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
@@ -74,18 +96,18 @@ def serve(folder: Path, kernels: dict[str, Path | None]) -> Iterator[Lab]:
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}"]
+    command = [python, "-m", "jupyter", app, "--no-browser", "--allow-root", f"--port={port}"]
     command += [
         "--ServerApp.port_retries=0",
         f"--IdentityProvider.token={TOKEN}",
-        "--LabApp.expose_app_in_browser=True",
+        f"--{'LabApp' if app == 'lab' else 'JupyterNotebookApp'}.expose_app_in_browser=True",
     ]
     command += [f"--ServerApp.root_dir={folder / 'root'}", "--ip=127.0.0.1"]
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
     try:
         _await(port, process, folder / "server.log")
-        yield Lab(folder, port)
+        yield Lab(folder, port, app)
     finally:
         process.terminate()
         try:
@@ -97,10 +119,10 @@ def serve(folder: Path, kernels: dict[str, Path | None]) -> Iterator[Lab]:
             process.wait()
 
 
-def _kernelspec(folder: Path, name: str, path: Path | None) -> None:
+def _kernelspec(folder: Path, name: str, path: Path | None, python: str) -> None:
     folder.mkdir(parents=True)
     spec: dict[str, Any] = {
-        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": name,
         "language": "python",
         "env": {"PYTHONPATH": str(path)} if path else {},
@@ -122,8 +144,10 @@ def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextmanager
-def page_of(lab: Lab, name: str, width: int = 1200, height: int = 1000) -> Iterator[Page]:
-    """Open a notebook in a fresh browser; fails on an error in the browser's console."""
+def page_of(
+    lab: Lab, name: str, width: int = 1200, height: int = 1000, said: list[str] | None = None
+) -> Iterator[Page]:
+    """Open a notebook in a fresh browser; fails on an error that nothing there catches. `said`: takes the console."""
     errors: list[str] = []
     browser_path = next(path for path in map(shutil.which, BROWSERS) if path)
     with sync_playwright() as playwright:
@@ -132,12 +156,14 @@ def page_of(lab: Lab, name: str, width: int = 1200, height: int = 1000) -> Itera
             page = browser.new_page(viewport={"width": width, "height": height})
             page.set_default_timeout(30_000)
             page.on("pageerror", lambda error: errors.append(str(error)))
-            page.goto(f"http://127.0.0.1:{lab.port}/lab/tree/{name}?token={TOKEN}&reset")
+            if said is not None:
+                page.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
+            page.goto(lab.address(name))
             page.wait_for_function(READY, timeout=60_000)
             yield page
         finally:
             browser.close()
-    assert not errors, errors
+    assert [error for error in errors if error not in THEIRS] == []
 
 
 def run(page: Page, index: int, *, wait: bool = True) -> None:

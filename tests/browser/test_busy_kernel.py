@@ -1,4 +1,4 @@
-"""The view moves and its buttons act while another cell runs, in a real JupyterLab, as far as the kernel lets them."""
+"""The widget moves and its buttons act while another cell runs, in a real JupyterLab, as far as the kernel lets it."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def start(page: Page) -> None:
 
 
 @pytest.mark.parametrize("kernel", ["ours", "ipykernel-7.3.0"])
-def test_buttons_act_while_a_cell_runs(lab: Lab, kernel: str) -> None:
+def test_buttons_act_while_a_cell_runs(widget_lab: Lab, kernel: str) -> None:
     if kernel in OLDER and not OLDER[kernel].exists():
         pytest.skip(f"{kernel} is not installed; make test installs it")
-    lab.write("busy.ipynb", CELLS, kernel)
-    with page_of(lab, "busy.ipynb") as page:
+    widget_lab.write("busy.ipynb", CELLS, kernel)
+    with page_of(widget_lab, "busy.ipynb") as page:
         start(page)
         before = count(page, "finished")
         rises(page, "finished", before)
@@ -95,11 +95,11 @@ def test_buttons_act_while_a_cell_runs(lab: Lab, kernel: str) -> None:
         run(page, 4)
 
 
-def test_on_ipykernel_6_the_view_moves_and_clicks_wait_for_the_cell(lab: Lab) -> None:
+def test_on_ipykernel_6_the_view_moves_and_clicks_wait_for_the_cell(widget_lab: Lab) -> None:
     if not OLDER["ipykernel-6.30.1"].exists():
         pytest.skip("ipykernel-6.30.1 is not installed; make test installs it")
-    lab.write("six.ipynb", CELLS, "ipykernel-6.30.1")
-    with page_of(lab, "six.ipynb") as page:
+    widget_lab.write("six.ipynb", CELLS, "ipykernel-6.30.1")
+    with page_of(widget_lab, "six.ipynb") as page:
         start(page)
         rises(page, "finished", count(page, "finished"))
         button(page, "Pause").click()
@@ -129,7 +129,7 @@ def test_kill_child_asks_first_and_leaves_nothing(lab: Lab) -> None:
         button(page, "More").click()
         page.get_by_role("menuitem", name=re.compile("Kill child")).click()
         page.get_by_role("button", name=re.compile("^Kill")).last.click()
-        expect(page.locator(".dsage").first).to_contain_text("die()", timeout=5 * SECOND)
+        expect(page.locator(".dsage").first).to_contain_text("session over", timeout=5 * SECOND)
         _, alive = psutil.wait_procs(ours, timeout=5)
         assert not alive
 

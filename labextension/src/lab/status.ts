@@ -5,7 +5,7 @@ import { attr, h, text } from "../dom";
 import { __ } from "../say";
 import { number } from "../words";
 import { jobsIcon } from "./icons";
-import type { Row, Sessions } from "../panel/types";
+import type { Row, Sessions, SessionView } from "../panel/types";
 
 export class StatusItem extends Widget {
   private readonly words = h("span", { class: "jp-DsageStatus-words" });
@@ -32,7 +32,7 @@ export class StatusItem extends Widget {
   }
 
   private update_(): void {
-    const { short, long } = statusWords(this.sessions.rows ?? []);
+    const { short, long } = statusWords(this.sessions.rows ?? [], (id) => this.sessions.view(id));
     text(this.words, short);
     attr(this.button, "title", long);
     attr(this.button, "aria-label", long);
@@ -40,10 +40,10 @@ export class StatusItem extends Widget {
   }
 }
 
-/** "10 / 2,946": jobs that run and that wait in all sessions. */
-export function statusWords(rows: readonly Row[]): { readonly short: string; readonly long: string } {
+/** "10 / 2,946": jobs that run and that wait in all sessions. What is followed is newer than the list. */
+export function statusWords(rows: readonly Row[], viewOf: (id: string) => SessionView | null): { readonly short: string; readonly long: string } {
   const alive = rows.filter((row) => row.alive);
-  const sum = (state: "running" | "queued"): number => alive.reduce((all, { counts }) => all + (counts?.[state] ?? 0), 0);
+  const sum = (state: "running" | "queued"): number => alive.reduce((all, { id, counts }) => all + ((viewOf(id)?.counts ?? counts)?.[state] ?? 0), 0);
   const [running, queued] = [sum("running"), sum("queued")];
   const of = alive.length === 1 ? __("1 session") : __("%1 sessions", number(alive.length));
   return { short: `${number(running)} / ${number(queued)}`, long: __("%1: %2 jobs running, %3 queued. Click for the panel.", of, number(running), number(queued)) };
