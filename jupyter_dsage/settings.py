@@ -262,6 +262,8 @@ FAILURES_SHOWN = 20
 """Failed jobs listed in a view; the rest are counted."""
 ERRORS_KEPT = 1000
 """Errors in words kept for one batch."""
+SNAPSHOT_SECONDS = 1.0
+"""A cell's output waits so long for the snapshot that is saved with it: milliseconds, unless the child is stopped."""
 
 # --- what is asked of the child by hand (child/session_view.py, spares.py, additions.py) ---------------------
 SESSION_VIEWS_A_SECOND = 2

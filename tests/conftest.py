@@ -17,8 +17,7 @@ from tests.needs import needs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROCESS_TESTS = Path(__file__).parent / "process"
-NETWORK_TESTS = Path(__file__).parent / "network"
+REAL_TESTS = [Path(__file__).parent / name for name in ("process", "network", "server")]
 
 
 def pytest_configure() -> None:
@@ -36,8 +35,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail a test in tests/process/ or tests/network/ that leaves a process, thread, descriptor, folder or segment."""
-    if not any(request.path.is_relative_to(folder) for folder in (PROCESS_TESTS, NETWORK_TESTS)):
+    """Fail a test of real processes that leaves a process, thread, descriptor, folder or segment."""
+    if not any(request.path.is_relative_to(folder) for folder in REAL_TESTS):
         yield
         return
     watch = Watch()

@@ -117,6 +117,10 @@ class Batch(Gathering, Sequence[Job]):
         """
         return self.session.watch(self.number, callback)
 
+    def snapshot(self) -> dict[str, Any] | None:
+        """Return what there is to see of the batch now, as `watch` tells it; the last that is known, or None."""
+        return self.session.snapshot(self.number)
+
     def describe(self, number: int) -> dict[str, Any]:
         """Return what is known of one job, in words for people: see `client.details`."""
         return describe(self, self[number], self._ledger.holder(self[number]), self._arguments(number))

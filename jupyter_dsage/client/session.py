@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import os
 import shutil
 import time
@@ -21,7 +22,7 @@ from jupyter_dsage.client.link import ChildLink
 from jupyter_dsage.client.options import check_name, check_options
 from jupyter_dsage.client.record import Chunk
 from jupyter_dsage.client.submit import Submitter
-from jupyter_dsage.errors import SessionLost, UsageError
+from jupyter_dsage.errors import DsageError, SessionLost, UsageError
 from jupyter_dsage.store.sessions import forget
 from jupyter_dsage.wire import messages as m
 
@@ -338,6 +339,17 @@ class Session(Attending):
             return self._ask(lambda ask: m.LookOutput(ask, batch, job)).result(settings.LOOK_OUTPUT_SECONDS)
         except (TimeoutError, SessionLost):
             return ""
+
+    def snapshot(self, batch: int) -> dict[str, Any] | None:
+        """See `Batch.snapshot`."""
+        if self._over is None and not self.on_io_thread():
+            try:
+                seen = self._ask(lambda ask: m.LookBatch(ask, batch)).result(settings.SNAPSHOT_SECONDS)
+            except (TimeoutError, DsageError):  # the child is stopped, or gone just now: what is known must do
+                return self._views.get(batch)
+            view: dict[str, Any] = json.loads(seen)
+            return view
+        return self._views.get(batch)
 
     def add_expression(self, batch: int, text: str) -> str:
         """See `Batch.add_expression`."""

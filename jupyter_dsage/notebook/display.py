@@ -1,8 +1,4 @@
-"""Shows batches: live in a notebook, a frozen picture in saved ones, a line of text in a terminal.
-
-In JupyterLab and Notebook 7 the labextension renders our own MIME type, over the server, whatever the kernel does; other
-front ends take the widget.
-"""
+"""Shows batches: a live view in a notebook, a frozen picture in saved ones, a line of text in a terminal."""
 
 from __future__ import annotations
 
@@ -19,9 +15,6 @@ from jupyter_dsage.client.batch import Batch
 if TYPE_CHECKING:
     from jupyter_dsage.notebook.widget import BatchView
 
-MIME = "application/vnd.jupyter-dsage.batch+json"
-"""What the labextension renders: which batch it is, and how it looked last."""
-
 COLOURS = {
     "finished": "#2a78c5",
     "failed": "#d6451f",
@@ -30,6 +23,8 @@ COLOURS = {
     "waiting": "#e6e9ee",
 }
 """Those of the live view."""
+MIME = "application/vnd.jupyter-dsage.batch+json"
+"""Our own output: where the labextension is, it shows the batch through the server; else nobody looks at it."""
 
 _views: weakref.WeakKeyDictionary[Batch, BatchView] = weakref.WeakKeyDictionary()
 
@@ -50,17 +45,12 @@ def show(batch: Batch) -> None:
 
 
 def bundle(batch: Batch) -> dict[str, Any]:
-    """Return the MIME bundle of a batch: the live views if somebody may look at it now, HTML and text in any case."""
-    out: dict[str, Any] = {"text/plain": text(batch), "text/html": frozen(batch)}
+    """Return the MIME bundle of a batch: the widget if somebody may look at it now, the others in any case."""
+    session = batch.session
+    ours = {"v": 1, "session": session.id, "name": batch.name, "batch": batch.number, "snapshot": batch.snapshot()}
+    out: dict[str, Any] = {"text/plain": text(batch), "text/html": frozen(batch), MIME: ours}
     if place.looked_at():
-        view, session = view_of(batch), batch.session
-        out[MIME] = {
-            "v": 1,
-            "session": session.id,
-            "name": session.name,
-            "batch": batch.number,
-            "snapshot": view.state or None,
-        }
+        view = view_of(batch)
         out["application/vnd.jupyter.widget-view+json"] = {
             "version_major": 2,
             "version_minor": 1,

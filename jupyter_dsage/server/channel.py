@@ -121,26 +121,23 @@ class SessionChannel(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     async def _told(self, told: c.Told) -> None:
         """Carry a command out, and answer what is to be answered."""
-        command, batch = told.message, told.batch
-        if getattr(command, "batch", None) is None and "batch" in command.__struct_fields__:
-            command = msgspec.structs.replace(command, batch=batch)
-        else:
-            batch = getattr(command, "batch", batch)
+        is_add = told.message.get("op") == "add"
+        batch = told.batch
         try:
+            command = c.asked(told)
+            batch = getattr(command, "batch", batch)
             action = "read" if isinstance(command, c.Job | c.Log) else "execute"
             if not await self._may(action):
                 raise UsageError(f"You are not allowed to {action} here.")
             await self._obey(batch, command)
         except DsageError as error:
-            if isinstance(command, c.Add):
-                self._reply(batch, "add", str(error), status="error")
-            else:
-                self._reply(batch, "note", str(error))
+            self._reply(batch, "add" if is_add else "note", str(error), **({"status": "error"} if is_add else {}))
 
-    async def _obey(self, batch: int | None, command: c.Commands | c.Job | c.Log) -> None:
+    async def _obey(self, batch: int | None, command: c.Asked) -> None:
         match command:
             case c.Job():
-                await self._describe(batch, command.job)
+                detail = msgspec.json.decode(await self._panel.job(self._session, command.batch, command.job))
+                self._send_reply(batch, {"re": "job"} | detail)
             case c.Log():
                 self._reply(batch, "log", await self._panel.log(self._session))
             case c.Add():
@@ -150,12 +147,6 @@ class SessionChannel(WebSocketMixin, WebSocketHandler, JupyterHandler):
                 text = await self._panel.obey(self._session, command)
                 if isinstance(command, _NOTED):
                     self._reply(batch, "note", text)
-
-    async def _describe(self, batch: int | None, job: int) -> None:
-        if batch is None:
-            raise UsageError("It is not said whose job it is: which batch.")
-        detail = msgspec.json.decode(await self._panel.job(self._session, batch, job))
-        self._send_reply(batch, {"re": "job"} | detail)
 
     def _reply(self, batch: int | None, re: str, text: str, **more: str) -> None:
         self._send_reply(batch, {"re": re, **more, "text": text})

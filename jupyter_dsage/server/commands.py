@@ -52,8 +52,8 @@ class Retry(Command, frozen=True, tag="retry"):
 class Add(Command, frozen=True, tag="add"):
     """Add the jobs that an expression stands for to a batch."""
 
+    batch: Number
     text: Expression
-    batch: Number | None = None
 
 
 class Refresh(Command, frozen=True, tag="refresh"):
@@ -94,17 +94,18 @@ class Delete(Command, frozen=True, tag="delete"):
 class Job(Command, frozen=True, tag="job"):
     """Only on the channel: ask for one job in words."""
 
+    batch: Number
     job: Number
-    batch: Number | None = None
 
 
 class Log(Command, frozen=True, tag="log"):
     """Only on the channel: ask for the end of the session's log."""
 
 
-Orders = Pause | Resume | Cancel | Retry
-Commands = Orders | Add | Refresh | Die | EngineAdd | EngineRemove | EngineScale | Revive | Delete
-LOOKS = (Job, Log)
+Commands = (
+    Pause | Resume | Cancel | Retry | Add | Refresh | Die | EngineAdd | EngineRemove | EngineScale | Revive | Delete
+)
+Asked = Commands | Job | Log
 
 
 class Watch(Struct, frozen=True, tag_field="kind", tag="watch", forbid_unknown_fields=True):
@@ -117,7 +118,7 @@ class Watch(Struct, frozen=True, tag_field="kind", tag="watch", forbid_unknown_f
 class Told(Struct, frozen=True, tag_field="kind", tag="command", forbid_unknown_fields=True):
     """On the channel: a command; `batch`: which batch it is about, where it does not say so itself."""
 
-    message: Commands | Job | Log
+    message: dict[str, Any]
     batch: Number | None = None
 
 
@@ -133,8 +134,19 @@ def from_browser(data: str | bytes) -> Watch | Told:
     return made
 
 
+def asked(told: Told) -> Asked:
+    """Return the command that came over a channel, about the batch that came with it; raises UsageError."""
+    about = {} if told.batch is None or told.message.get("op") not in _ABOUT_BATCHES else {"batch": told.batch}
+    try:
+        made: Asked = msgspec.convert(about | told.message, Asked)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"This is no command: {error}.") from None
+    return made
+
+
 _order = msgspec.json.Decoder(Commands)
 _from_browser = msgspec.json.Decoder(Watch | Told)
+_ABOUT_BATCHES = ("pause", "resume", "cancel", "retry", "add", "job")
 
 
 def _read(data: str | bytes, decoder: msgspec.json.Decoder[Any]) -> Any:

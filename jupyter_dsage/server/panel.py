@@ -13,7 +13,7 @@ import msgspec
 
 from jupyter_dsage import settings
 from jupyter_dsage.client.start import find_child
-from jupyter_dsage.errors import DsageError, EngineError, MissingError, UsageError
+from jupyter_dsage.errors import DsageError, EngineError, MissingError
 from jupyter_dsage.net.engine_url import parse_urls
 from jupyter_dsage.server import commands as c
 from jupyter_dsage.server import registry
@@ -99,11 +99,8 @@ class Panel:
 
     @staticmethod
     async def _add(connection: Connection, command: c.Add) -> str:
-        batch = command.batch
-        if batch is None:
-            raise UsageError("It is not said which batch the jobs are to be added to.")
         seconds = settings.SPARE_SECONDS + settings.QUESTION_SECONDS
-        return await connection.ask(lambda ask: m.AddExpression(ask, batch, command.text), seconds)
+        return await connection.ask(lambda ask: m.AddExpression(ask, command.batch, command.text), seconds)
 
     @staticmethod
     async def _die(connection: Connection) -> str:
@@ -157,10 +154,7 @@ def _question(command: c.Commands) -> Any:
         case c.Refresh():
             return m.Refresh
         case c.EngineAdd():
-            try:
-                setup = parse_urls(command.url)[0].setup()
-            except DsageError as error:
-                raise UsageError(str(error)) from None
+            setup = parse_urls(command.url)[0].setup()
             return lambda ask: m.AddEngine(ask, setup)
         case c.EngineRemove():
             return lambda ask: m.RemoveEngine(ask, command.engine, now=False)

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 def found() -> list[Record]:
     """Return the records of this user's sessions, oldest first."""
-    home = sessions.sessions_folder()
-    return [record for record in sessions.records() if _trusted(record, home / record.id)]
+    folders = sessions.sessions_folder().iterdir()
+    return sorted(filter(None, map(_record, folders)), key=lambda record: record.created)
 
 
 def find(session: str) -> Record:
     """Return the record of a session by its id; raises MissingError."""
     for folder in sessions.sessions_folder().iterdir():
-        if folder.name == session and (record := sessions.read(folder)) is not None and _trusted(record, folder):
+        if folder.name == session and (record := _record(folder)) is not None:
             return record
     raise MissingError(f"There is no session {session!r:.50}: it was ended, or its journal is gone.")
 
@@ -46,11 +46,12 @@ def of_this_version(record: Record) -> bool:
     return record.package == VERSION
 
 
-def _trusted(record: Record, folder: Path) -> bool:
-    """Tell whether a record is this user's, readable by nobody else, and of the folder in which it lies."""
-    if record.id != folder.name or record.store != folder:
-        return False
-    return _private(folder, directory=True) and _private(folder / "session.json", directory=False)
+def _record(folder: Path) -> Record | None:
+    """Return the record in a folder, if it is this user's, readable by nobody else, and of that folder."""
+    if not (_private(folder, directory=True) and _private(folder / "session.json", directory=False)):
+        return None
+    record = sessions.read(folder)
+    return record if record is not None and (record.id, record.store) == (folder.name, folder) else None
 
 
 def _private(path: Path, *, directory: bool) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from tests.needs import BROWSERS
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,11 +41,6 @@ RUN = """index => {
     const done = window.jupyterapp.commands.execute("notebook:run-cell");
     return WAIT ? done : null;
 }"""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class Lab:

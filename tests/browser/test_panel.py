@@ -143,7 +143,7 @@ def test_it_goes_on_when_the_kernel_is_killed(lab: Lab) -> None:
         os.kill(int(said.inner_text()), signal.SIGKILL)
         dialog = page.locator(".jp-Dialog")  # JupyterLab says that the kernel died, sometimes twice
         expect(dialog).to_be_visible(timeout=30 * SECOND)
-        page.add_locator_handler(dialog, lambda: dialog.get_by_role("button", name="Ok").last.click())
+        page.add_locator_handler(dialog, dialog.get_by_role("button", name="Ok").last.click)
         view = panel(page)
         rises(view, "finished", count(view, "finished"))
         act(page, "Pause all").click()

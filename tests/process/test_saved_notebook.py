@@ -19,6 +19,7 @@ from nbconvert import HTMLExporter
 SECONDS = 60
 KERNELS = Path(sys.prefix) / "share" / "jupyter" / "kernels"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+OURS = "application/vnd.jupyter-dsage.batch+json"
 PICTURE = "<div><b>hist</b> · 20 jobs</div>"
 COUNTS = "<div>19 finished · 1 failed</div>"
 LINE = f"hist: 20 of 20 [{'█' * 20}] 1 failed"
@@ -94,6 +95,11 @@ def test_a_headless_run_saves_the_settled_picture(run) -> None:
     assert bundle["text/plain"] == LINE
     assert PICTURE in bundle["text/html"]
     assert COUNTS in bundle["text/html"]
+    ours = bundle[OURS]
+    assert (ours["v"], ours["name"], ours["batch"]) == (1, "hist", 1)
+    assert len(ours["session"]) == 8
+    assert ours["snapshot"]["session"] == {"id": ours["session"], "name": "default", "alive": True, "note": ""}
+    assert (ours["snapshot"]["batch"]["ended"], ours["snapshot"]["batch"]["counts"]["failed"]) == (True, 1)
     for options in ({}, {"template_name": "classic"}):
         page = exported(saved, **options)
         assert PICTURE in page

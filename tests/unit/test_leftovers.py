@@ -136,7 +136,7 @@ import tests.conftest
 from tests.conftest import nothing_left
 
 tests.conftest.PATIENCE = 0.2
-tests.conftest.PROCESS_TESTS = Path(__file__).parent / "process"
+tests.conftest.REAL_TESTS = [Path(__file__).parent / "process"]
 """
 
 
