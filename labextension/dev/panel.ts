@@ -32,7 +32,7 @@ function sessionsOf(scene: Scene): Sessions {
 const place: Place = {
   openTab: () => undefined,
   cellOf: (_id, batch) => (batch % 2 ? () => undefined : null),
-  starter: () => ({ name: "analysis.ipynb", start: () => Promise.resolve() }),
+  notebook: () => ({ name: "other.ipynb", kernel: "kernel-other.json", start: () => Promise.resolve(), attach: () => Promise.resolve() }),
   openExample: () => undefined,
 };
 

@@ -10,7 +10,7 @@ import { colours } from "./theme";
 import { number, stateName } from "./words";
 import type { App } from "./app";
 
-export const HEIGHT = 176; // CSS pixels; eight lanes beside it are as tall
+const HEIGHT = 176; // CSS pixels, until the style sheet has said it; eight lanes beside it are as tall
 
 export interface Grid extends Component {
   /** The theme changed: every colour is another one now. */
@@ -60,10 +60,11 @@ export function grid(app: App): Grid {
   let place: Layout = layout(0, 1, HEIGHT, 1);
   let shown = ""; // what `cells` was decoded from
   let width = 0;
+  let height = HEIGHT;
   let fresh = false; // the canvas holds `cells`, apart from what changed
 
   const resized = new ResizeObserver(() => {
-    if (field.clientWidth !== width) app.touch();
+    if (!fits()) app.touch();
   });
   resized.observe(field);
 
@@ -93,11 +94,15 @@ export function grid(app: App): Grid {
     event.preventDefault();
   }
 
+  function fits(): boolean {
+    return field.clientWidth === width && (field.clientHeight || HEIGHT) === height;
+  }
   function measure(): void {
     width = field.clientWidth;
+    height = field.clientHeight || HEIGHT;
     const ratio = Math.max(1, window.devicePixelRatio || 1);
-    const next = layout(cells.length, width, HEIGHT, ratio);
-    const [w, h] = [Math.floor(width * ratio), Math.floor(HEIGHT * ratio)];
+    const next = layout(cells.length, width, height, ratio);
+    const [w, h] = [Math.floor(width * ratio), Math.floor(height * ratio)];
     const same = base.width === w && base.height === h && next.dx === place.dx && next.dy === place.dy && next.gap === place.gap && next.across === place.across;
     place = next;
     if (same) return;
@@ -105,7 +110,7 @@ export function grid(app: App): Grid {
       canvas.width = w;
       canvas.height = h;
       canvas.style.width = `${w / ratio}px`;
-      canvas.style.height = `${HEIGHT}px`;
+      canvas.style.height = `${height}px`;
     }
     fresh = false;
   }
@@ -113,7 +118,7 @@ export function grid(app: App): Grid {
   function draw(): void {
     const s = app.snapshot;
     const spec = s ? `${s.grid.jobs}/${s.grid.per}/${s.grid.cells}` : "";
-    if (fresh && spec === shown && field.clientWidth === width && window.devicePixelRatio === place.ratio) return;
+    if (fresh && spec === shown && fits() && window.devicePixelRatio === place.ratio) return;
     const before = cells;
     if (spec !== shown) cells = s ? decode(s.grid.cells, Math.ceil(s.grid.jobs / per())) : new Uint8Array(0);
     shown = spec;

@@ -9,7 +9,7 @@ import type { App } from "./app";
 import type { Block, Worker } from "./types";
 
 const SPAN = 30; // seconds
-const MOST = 8; // lanes beside a grid of 176 px
+const MOST = 8; // lanes beside a grid of 176 px; the style sheet says otherwise where the grid is taller
 
 const NAMES: Readonly<Record<string, string>> = { F: "finished", X: "failed", R: "running", O: "other" };
 
@@ -44,7 +44,8 @@ export function lanes(app: App): Lanes {
       const workers = s?.workers ?? [];
       const all = workers.length + (s?.more_workers ?? 0);
       const why = trouble(s);
-      const room = why && workers.length ? 5 : all > MOST ? MOST - 1 : MOST;
+      const most = Number(getComputedStyle(el).getPropertyValue("--dsage-lanes")) || MOST;
+      const room = why && workers.length ? 5 : all > most ? most - 1 : most;
       text(reason, why);
       attr(reason, "hidden", !why);
       attr(reason, "data-over", s ? !s.session.alive : false);

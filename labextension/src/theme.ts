@@ -1,6 +1,7 @@
 /** Light or dark, as the place around says it: JupyterLab, VS Code, Colab, else the system. */
 
 const SYSTEM = "(prefers-color-scheme: dark)";
+const MORE = "(prefers-contrast: more)";
 
 function isDark(doc: Document): boolean {
   const { body, documentElement: html } = doc;
@@ -12,22 +13,30 @@ function isDark(doc: Document): boolean {
   return said ? said === "dark" : matchMedia(SYSTEM).matches;
 }
 
-/** Keep `data-theme` of an element right and tell when it, or a variable of Lab's, may have changed. */
+/** Whether the place or the person asks for high contrast. */
+function isStark(doc: Document): boolean {
+  const { jpThemeName, vscodeThemeKind } = doc.body.dataset;
+  return /contrast/i.test(`${jpThemeName ?? ""} ${vscodeThemeKind ?? ""}`) || matchMedia(MORE).matches;
+}
+
+/** Keep `data-theme` and `data-contrast` of an element right and tell when it, or a variable of Lab's, may have changed. */
 export function follow(el: HTMLElement, changed: () => void): () => void {
   const doc = el.ownerDocument;
   const look = (): void => {
     el.dataset["theme"] = isDark(doc) ? "dark" : "light";
+    if (isStark(doc)) el.dataset["contrast"] = "high";
+    else delete el.dataset["contrast"];
     changed();
   };
   const observer = new MutationObserver(look);
   const attributeFilter = ["data-jp-theme-light", "data-jp-theme-name", "data-vscode-theme-kind", "theme", "data-theme"];
   for (const node of [doc.body, doc.documentElement]) observer.observe(node, { attributes: true, attributeFilter });
-  const system = matchMedia(SYSTEM);
-  system.addEventListener("change", look);
+  const media = [matchMedia(SYSTEM), matchMedia(MORE)];
+  for (const query of media) query.addEventListener("change", look);
   look();
   return () => {
     observer.disconnect();
-    system.removeEventListener("change", look);
+    for (const query of media) query.removeEventListener("change", look);
   };
 }
 

@@ -141,7 +141,9 @@ def test_it_goes_on_when_the_kernel_is_killed(lab: Lab) -> None:
         run(page, 2)
         said = page.locator(".jp-CodeCell").nth(2).locator(".jp-OutputArea-output")
         os.kill(int(said.inner_text()), signal.SIGKILL)
-        page.get_by_role("button", name="Ok").click(timeout=30 * SECOND)  # JupyterLab says that the kernel died
+        dialog = page.locator(".jp-Dialog")  # JupyterLab says that the kernel died, sometimes twice
+        expect(dialog).to_be_visible(timeout=30 * SECOND)
+        page.add_locator_handler(dialog, dialog.get_by_role("button", name="Ok").last.click)
         view = panel(page)
         rises(view, "finished", count(view, "finished"))
         act(page, "Pause all").click()
@@ -249,3 +251,28 @@ def test_the_first_step_the_status_bar_and_the_word_at_the_end(lab: Lab) -> None
             end(page)
     finally:
         settings.unlink()
+
+
+def test_a_session_that_does_not_run_is_revived_and_deleted(lab: Lab) -> None:
+    with started(lab, "asleep.ipynb") as page:
+        page.evaluate(f"{KERNEL}.shutdown()")  # so that no client starts its child again
+        for last in (False, True):
+            child = page.evaluate(
+                """async () => {
+                    const { baseUrl, token } = window.jupyterapp.serviceManager.serverSettings;
+                    const answer = await fetch(baseUrl + "jupyter-dsage/sessions",
+                        {headers: {Authorization: `token ${token}`}});
+                    return (await answer.json()).sessions[0].pid;
+                }"""
+            )
+            os.kill(child, signal.SIGKILL)
+            view = panel(page)
+            expect(view.get_by_role("treeitem", name=re.compile("^asleep.ipynb, not running"))).to_be_visible()
+            expect(output(page).locator(".dsage-badge").first).to_have_text("session over")
+            if not last:
+                view.get_by_role("button", name="Revive").click()
+                expect(view.get_by_role("button", name="Pause all")).to_be_visible(timeout=10 * SECOND)
+                rises(output(page), "finished", count(output(page), "finished"), 20)
+        view.get_by_role("button", name="Delete…").click()
+        view.get_by_role("alertdialog").get_by_role("button", name="Delete it").click()
+        expect(view).to_contain_text("No session is running")

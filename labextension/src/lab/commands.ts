@@ -5,7 +5,7 @@ import { title } from "../panel/model";
 import { __ } from "../say";
 import { openExample } from "./example";
 import { jobsIcon } from "./icons";
-import { attach, nameOf, notebookOf, start } from "./kernel";
+import { attach, connectionOf, nameOf, notebookOf, start } from "./kernel";
 import type { JupyterFrontEnd } from "@jupyterlab/application";
 import type { INotebookTracker } from "@jupyterlab/notebook";
 import type { Row } from "../panel/types";
@@ -101,8 +101,8 @@ export function addCommands(doing: Doing): void {
 
   /** The session of the notebook in front: the one that has its kernel. */
   function mine(): Row | null {
-    const kernel = tracker?.currentWidget?.sessionContext.session?.kernel?.id;
-    return alive().find((row) => kernel !== undefined && row.kernel === `kernel-${kernel}.json`) ?? null;
+    const kernel = connectionOf(notebookOf(tracker));
+    return alive().find((row) => row.kernel === kernel) ?? null;
   }
   async function orderOne(question: string, op: "refresh"): Promise<void> {
     const row = mine() ?? (await pick(question, alive()));

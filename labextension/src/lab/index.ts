@@ -11,7 +11,7 @@ import { ITranslator } from "@jupyterlab/translation";
 import { __, speak } from "../say";
 import { Api } from "./api";
 import { addCommands, COMMANDS, startHere, type Doing } from "./commands";
-import { attach, nameOf, notebookOf } from "./kernel";
+import { attach, connectionOf, nameOf, notebookOf } from "./kernel";
 import { noticesOf } from "./notices";
 import { wayTo } from "./origin";
 import { BatchOutput } from "./output";
@@ -75,8 +75,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     void follow(registry, ID, (settings) => {
       now = settings;
       if (side !== settings.side) app.shell.add(panel, (side = settings.side), { rank: 600, type: "Jobs" });
-      restorer?.add(panel, panel.id);
-    });
+    }).then(() => restorer?.add(panel, panel.id));
     addCommands(doing);
     for (const command of Object.values(COMMANDS)) palette?.addItem({ command, category: __("Jobs") });
     launcher?.add({ command: COMMANDS.example, category: __("Other"), rank: 20 });
@@ -108,6 +107,7 @@ function openTab({ app, sessions: store }: Doing, session: string, batch: number
     tab.id = id;
     tab.title.label = store.view(session)?.batches.find(({ number }) => number === batch)?.name ?? __("Batch %1", batch);
     tab.title.closable = true;
+    tab.toolbar.hide(); // the view has its own buttons
     app.shell.add(tab, "main");
   }
   app.shell.activateById(id);
@@ -119,13 +119,10 @@ function placeOf(doing: Doing, hasTabs: boolean): Place {
   return {
     ...(hasTabs ? { openTab: (session: string, batch: number) => openTab(doing, session, batch) } : {}),
     cellOf: (session, batch) => wayTo(tracker, (notebook) => app.shell.activateById(notebook.id), session, batch),
-    starter: () => {
-      const notebook = notebookOf(tracker);
-      return notebook && { name: nameOf(notebook), start: () => startHere(doing) };
-    },
-    attach: async (name) => {
-      const notebook = notebookOf(tracker);
-      if (notebook) await attach(notebook, name);
+    notebook: () => {
+      const panel = notebookOf(tracker);
+      if (!panel) return null;
+      return { name: nameOf(panel), kernel: connectionOf(panel), start: () => startHere(doing), attach: (session) => attach(panel, session) };
     },
     openExample: () => void app.commands.execute(COMMANDS.example),
     onChange: (changed) => {

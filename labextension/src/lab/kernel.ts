@@ -15,6 +15,11 @@ export function nameOf(panel: NotebookPanel): string {
   return panel.context.path.split("/").at(-1) ?? panel.context.path;
 }
 
+/** The name of its kernel's connection file: by that a session says whose it is. */
+export function connectionOf(panel: NotebookPanel | null): string {
+  return `kernel-${panel?.sessionContext.session?.kernel?.id ?? ""}.json`;
+}
+
 /** Start a session in a notebook's kernel; resolves with what it printed, rejects with what went wrong. */
 export async function start(panel: NotebookPanel): Promise<string> {
   const kernel = panel.sessionContext.session?.kernel;

@@ -58,6 +58,9 @@ export class BatchTab extends Widget {
     super();
     const box = h("div", { class: "jp-DsageTab" });
     box.style.cssText = "height:100%;overflow:auto;padding:12px";
+    const style = h("style");
+    style.textContent = ".jp-DsageTab > .dsage{max-width:1600px;margin:0 auto}";
+    box.append(style);
     this.node.append(box);
     this.close_ = mount(box, sessions.batch(session, batch));
     this.title.icon = jobsIcon;

@@ -15,6 +15,7 @@ import type { Link, Order, Row, Sessions, SessionView } from "../panel/types";
 const LOOKED_AT = 2000; // ms between two questions for the list while a panel is open
 const AT_WORK = 5000;
 const QUIET = 10_000;
+const AGAIN = 2500; // ms after which a session that ended is tried again, if the list says that it lives
 
 export class SessionStore implements Sessions {
   rows: readonly Row[] | null = null;
@@ -23,6 +24,8 @@ export class SessionStore implements Sessions {
   private readonly channels = new Map<string, Channel>();
   private readonly asked = new Map<string, SessionView>();
   private readonly links = new Map<string, Link>();
+  /** When a channel was told that its session is over. */
+  private readonly ended = new Map<string, number>();
   private onlookers = 0;
   private timer = 0;
   private loading: Promise<void> | null = null;
@@ -106,7 +109,8 @@ export class SessionStore implements Sessions {
   }
 
   private pause(): number {
-    return this.onlookers ? LOOKED_AT : this.rows?.some(busy) ? AT_WORK : QUIET;
+    if (this.onlookers || this.rows?.some(({ id, alive }) => alive && isOver(this.link(id)))) return LOOKED_AT;
+    return this.rows?.some(busy) ? AT_WORK : QUIET;
   }
 
   private async load(): Promise<void> {
@@ -118,9 +122,9 @@ export class SessionStore implements Sessions {
       const wanted = rows.filter((row) => row.alive && (busy(row) || busyBefore.has(row.id)) && this.link(row.id) !== "live");
       await Promise.all(wanted.map(({ id }) => this.ask(id)));
       for (const { id, alive } of rows) {
-        const link = this.link(id);
-        if (alive && (link === "over" || link === "unknown")) this.channels.get(id)?.wake();
         if (!alive) this.asked.delete(id);
+        // Revived, or started again by its client. Not at once: one that cannot be talked to would be asked without end.
+        else if (isOver(this.link(id)) && performance.now() - (this.ended.get(id) ?? 0) > AGAIN) this.channels.get(id)?.wake();
       }
     } catch (error) {
       this.problem = explained(error);
@@ -150,7 +154,10 @@ export class SessionStore implements Sessions {
 
   private turned(id: string): void {
     const link = this.link(id);
-    if (link !== this.links.get(id) && (link === "over" || link === "unknown")) void this.reload();
+    if (link !== this.links.get(id) && isOver(link)) {
+      this.ended.set(id, performance.now());
+      void this.reload();
+    }
     this.links.set(id, link);
     this.changed.tell();
   }
@@ -159,6 +166,10 @@ export class SessionStore implements Sessions {
     for (const channel of this.channels.values()) channel.wake();
     void this.reload();
   }
+}
+
+function isOver(link: Link): boolean {
+  return link === "over" || link === "unknown";
 }
 
 export function busy({ counts }: { readonly counts: Counts | null }): boolean {

@@ -13,7 +13,7 @@ export function actions(app: PanelApp): Component {
   const toggle = h("button", { type: "button", class: "dsage-button dsage-more", "aria-haspopup": "menu", "aria-label": __("More: Refresh workers, Kill child"), click: () => flip() }, "⋯");
   const [refresh, die] = [item(), item()];
   const attach = h("button", { type: "button", role: "menuitem", class: "dsage-item", click: () => {
-    if (app.row) void app.place.attach?.(app.row.name);
+    if (app.row) void app.notebook?.attach(app.row.name);
     back();
   } });
   die.classList.add("dsage-warn");
@@ -88,8 +88,8 @@ export function actions(app: PanelApp): Component {
     buttons.forEach((el, i) => show(el, shown[i]));
     show(refresh, all.find(({ op }) => op === "refresh"));
     show(die, all.find(({ op }) => op === "die"));
-    const notebook = app.place.attach ? (app.place.starter?.() ?? null) : null;
-    attr(attach, "hidden", !notebook);
+    const { notebook } = app;
+    attr(attach, "hidden", !notebook || notebook.kernel === session.kernel);
     text(attach, __("Attach %1", notebook?.name ?? ""));
     attr(attach, "title", __("Add a cell to this notebook that brings the session's batches into it"));
     const asking = app.ui.question?.what === "die";

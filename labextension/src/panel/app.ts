@@ -6,7 +6,7 @@
 
 import { firstChoice, ordered } from "./model";
 import { Listeners } from "../listeners";
-import type { BatchRow, Order, Place, Row, Sessions, SessionView } from "./types";
+import type { BatchRow, Notebook, Order, Place, Row, Sessions, SessionView } from "./types";
 
 export type Pane = "batch" | "workers" | "engines" | "log";
 
@@ -87,6 +87,11 @@ export class PanelApp {
   get batch(): BatchRow | null {
     const batches = this.view?.batches ?? [];
     return batches.find(({ number }) => number === this.ui.batch) ?? batches[0] ?? null;
+  }
+
+  /** The notebook in front. */
+  get notebook(): Notebook | null {
+    return this.place.notebook?.() ?? null;
   }
 
   choose(session: string, batch: number | null = null): void {

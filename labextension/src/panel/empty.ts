@@ -29,7 +29,7 @@ export function empty(app: PanelApp): Component {
     starting = true;
     app.touch();
     try {
-      await app.place.starter?.()?.start();
+      await app.notebook?.start();
     } finally {
       starting = false;
       app.touch();
@@ -43,7 +43,7 @@ export function empty(app: PanelApp): Component {
       attr(trouble, "hidden", !why);
       text(problem, why);
       attr(steps, "hidden", rows === null || rows.length > 0);
-      const notebook = app.place.starter?.() ?? null;
+      const { notebook } = app;
       attr(start, "hidden", !notebook);
       text(start, starting ? __("Starting…") : __("Start a session in %1", notebook?.name ?? ""));
       attr(start, "aria-disabled", starting ? "true" : null);

@@ -110,16 +110,24 @@ export interface Sessions {
   log(id: string): Promise<string>;
 }
 
+export interface Notebook {
+  readonly name: string;
+  /** As in a session's row. */
+  readonly kernel: string;
+  /** Start a session in its kernel. */
+  start(): Promise<void>;
+  /** Bring a session's batches into it. */
+  attach(session: string): Promise<void>;
+}
+
 /** What the place around the panel can do; what it cannot is absent. */
 export interface Place {
   /** Open a batch wide, in a tab of its own. */
   openTab?(id: string, batch: number): void;
   /** The way to the cell that made a batch; null if no open notebook has it. */
   cellOf?(id: string, batch: number): (() => void) | null;
-  /** The notebook that is open, in words, and the way to start a session in its kernel. */
-  starter?(): { readonly name: string; start(): Promise<void> } | null;
-  /** Bring a session's batches into the notebook in front. */
-  attach?(name: string): Promise<void>;
+  /** The notebook in front, if it has a kernel. */
+  notebook?(): Notebook | null;
   openExample?(): void;
   /** Tells that any of the above may have changed. */
   onChange?(changed: () => void): () => void;
