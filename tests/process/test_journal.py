@@ -187,24 +187,29 @@ def test_full_disk_ends_the_jobs_concerned_and_the_session_goes_on(small_disk):
             batch[1].result(20)
         assert batch[0].result(20) == bytes(1000)
         assert batch[2].result(20) == bytes(2000)
+        arguments = session.map(len, [b""], name="arguments")
+        arguments.pause()  # a job that ends before its arguments are found to have no room is as good as any
         fill = small_disk / "fill"
-        fill.write_bytes(bytes(small_disk_rest(small_disk)))
-        arguments = session.map(len, [bytes(2_500_000)] * 3, name="arguments")
-        assert all(isinstance(error, dsage.StorageFull) for error in arguments.results("return", timeout=20))
+        fill_up(fill)
+        arguments.add([bytes(2_500_000)] * 3)
+        assert all(isinstance(job.exception(20), dsage.StorageFull) for job in arguments[1:])
+        arguments.resume()
         assert session.map(jobs.square, range(10)).results(timeout=20) == [n * n for n in range(10)]
         fill.unlink()
         assert arguments.retry() == 3
-        assert arguments.results(timeout=20) == [2_500_000] * 3
+        assert arguments.results(timeout=20) == [0] + [2_500_000] * 3
         kill(session)
         assert session.map(jobs.square, [4]).results(timeout=20) == [16]
-        fill.write_bytes(bytes(small_disk_rest(small_disk)))
+        fill_up(fill)
         kill(session)  # the next child finds a full disk
         assert session.map(jobs.square, range(20)).results(timeout=20) == [n * n for n in range(20)]
 
 
-def small_disk_rest(folder):
-    stat = os.statvfs(folder)
-    return stat.f_bavail * stat.f_frsize
+def fill_up(path):
+    """Write until the disk is full, whatever others write there meanwhile."""
+    with path.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(bytes(4096))
 
 
 # --- memory --------------------------------------------------------------------------------------------------
