@@ -60,7 +60,8 @@ class Clients:
         """Batch -> the client that adds to it."""
         self._adopted: dict[int, int] = _noted(journal, "adopted", dict[int, int]) or {}
         """Those of them that another client has opened."""
-        self._awaited: dict[int, tuple[int, float]] = _noted(journal, "here", dict[int, tuple[int, float]]) or {}
+        here = _noted(journal, "here", dict[int, tuple[int, float]]) or {}
+        self._awaited = {number: process for number, process in here.items() if lives(*process)}
         """Clients of an earlier child that may come back: number -> pid and start time."""
         self._await_until = time.monotonic() + settings.REVIVAL_SECONDS
         self._numbers = int(journal.meta("clients", "0")) if journal else 0

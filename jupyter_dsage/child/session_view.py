@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _CUT = (("workers", "more_workers"), ("batches", "more_batches"), ("engines", "more_engines"))
 """What is shortened where all is too much: workers first, down to a few, then batches, then engines."""
 _KEPT = 8
+_COUNT_BYTES = 20
+"""What the count of those left out may take more than the zero before."""
 
 
 class SessionViews:
@@ -85,9 +87,8 @@ class SessionViews:
         data = msgspec.json.encode(whole)
         for kept in (_KEPT, 0):
             for rows, more in _CUT:
-                while len(data) > settings.VIEW_BYTES and len(whole[rows]) > kept:
-                    whole[rows].pop()
-                    whole[more] += 1
+                if len(data) > settings.VIEW_BYTES:
+                    whole[more] += _cut(whole[rows], kept, len(data) + _COUNT_BYTES - settings.VIEW_BYTES)
                     data = msgspec.json.encode(whole)
         return data
 
@@ -158,6 +159,14 @@ class SessionViews:
             "cpu": cpu,
             "memory": memory,
         }
+
+
+def _cut(rows: list[dict[str, Any]], kept: int, over: int) -> int:
+    """Take rows from the end until so many bytes are saved, or few are left; return how many."""
+    before = len(rows)
+    while over > 0 and len(rows) > kept:
+        over -= len(msgspec.json.encode(rows.pop())) + 1
+    return before - len(rows)
 
 
 class _Processes:

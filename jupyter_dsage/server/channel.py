@@ -100,24 +100,31 @@ class SessionChannel(WebSocketMixin, WebSocketHandler, JupyterHandler):
         except UsageError as error:
             self._reply(None, "note", str(error))
             return
-        if isinstance(message, c.Watch):
-            self._watch(message)
-        else:
+        if isinstance(message, c.Told):
             await self._told(message)
+        elif message.on:
+            await self._watch(message.batch)
+        else:
+            self._unwatch(message.batch)
 
-    def _watch(self, message: c.Watch) -> None:
-        connection, batch = self._connection, message.batch
-        if connection is None or message.on == (batch in self._watched):
+    async def _watch(self, batch: int) -> None:
+        """Show a batch from now on, if there is one."""
+        connection = self._connection
+        if connection is None or batch in self._watched:
             return
+        self._watched.add(batch)
         try:
-            if message.on:
+            await self._panel.batch(self._session, batch)
+            if batch in self._watched:  # it may have been let go of meanwhile
                 connection.see(batch, self._see)
-                self._watched.add(batch)
-            else:
-                self._watched.discard(batch)
-                connection.unsee(batch, self._see)
         except DsageError as error:
+            self._watched.discard(batch)
             self._reply(batch, "note", str(error))
+
+    def _unwatch(self, batch: int) -> None:
+        if self._connection is not None and batch in self._watched:
+            self._watched.discard(batch)
+            self._connection.unsee(batch, self._see)
 
     async def _told(self, told: c.Told) -> None:
         """Carry a command out, and answer what is to be answered."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import sys
 import threading
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     """Told of views, on the event loop: (batch, None for the session; JSON, None: it is over)."""
 
 
+log = logging.getLogger(__name__)
+
+
 class Connection:
     """One session's. Made on the event loop; `close` must be called."""
 
@@ -49,6 +53,7 @@ class Connection:
         """The last ones, for those who come later."""
         self._closing = threading.Event()
         self._child = child
+        self._welcomed = False
         self.over = ""
         """Why the session is over; empty while it is not."""
         self._link = ChildLink(child, self, m.WatchSession(on=True))
@@ -115,11 +120,14 @@ class Connection:
                 self._show(message.batch, text)
             case m.Answer():
                 self._answered(message)
+            case m.Refused() if self._welcomed:
+                log.warning("Session %s refused a message: %s", self.record.id, message.reason)
             case m.Refused():
                 self._fail(EngineError(message.reason))
             case m.Leaving():
                 self.over = self.over or f"{message.reason}."
             case m.Welcome():
+                self._welcomed = True
                 for batch in self._seers:
                     if batch is not None:
                         self._link.post(m.Watch(batch, on=True))

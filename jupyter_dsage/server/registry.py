@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jupyter_dsage.errors import MissingError
+from jupyter_dsage.errors import JournalError, MissingError
 from jupyter_dsage.store import sessions
 from jupyter_dsage.version import VERSION
 
@@ -21,16 +21,22 @@ if TYPE_CHECKING:
 
 def found() -> list[Record]:
     """Return the records of this user's sessions, oldest first."""
-    folders = sessions.sessions_folder().iterdir()
-    return sorted(filter(None, map(_record, folders)), key=lambda record: record.created)
+    return sorted(filter(None, map(_record, _folders())), key=lambda record: record.created)
 
 
 def find(session: str) -> Record:
     """Return the record of a session by its id; raises MissingError."""
-    for folder in sessions.sessions_folder().iterdir():
+    for folder in _folders():
         if folder.name == session and (record := _record(folder)) is not None:
             return record
     raise MissingError(f"There is no session {session!r:.50}: it was ended, or its journal is gone.")
+
+
+def _folders() -> list[Path]:
+    try:
+        return list(sessions.sessions_folder().iterdir())
+    except OSError as error:
+        raise JournalError(f"The sessions in Jupyter's data directory cannot be read: {error}.") from None
 
 
 def living(record: Record) -> Connection | None:

@@ -64,6 +64,8 @@ def test_questions_and_nonsense_are_answered_in_the_view(server, session):
         assert channel.reply("note")["text"] == "Batch 'squares' has no job 99."
         channel.command(77, "pause")
         assert channel.reply("note")["text"] == "There is no batch 77 in this session."
+        channel.say(kind="watch", batch=77, on=True)
+        assert channel.reply("note")["text"] == "There is no batch 77 in this session."
         for nonsense in ({"kind": "watch"}, {"kind": "x"}, {"kind": "command", "message": {"op": "unknown"}}):
             channel.say(**nonsense)
             assert channel.reply("note")["text"].startswith("This is no command: ")

@@ -13,7 +13,7 @@ import pytest
 import jupyter_dsage
 from jupyter_dsage import settings
 from jupyter_dsage.net.keys import ROLES
-from jupyter_dsage.wire import codec, remote
+from jupyter_dsage.wire import codec, remote, spare
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.setup import ChildSetup, EngineSetup
 
@@ -22,7 +22,7 @@ SOURCE = (PACKAGE / "settings.py").read_text("utf-8")
 NUMBERS: dict[str, float] = {name: value for name, value in vars(settings).items() if name.isupper()}
 UNIONS: dict[str, tuple[Any, ...]] = {
     f"{module.__name__.rpartition('.')[2]}.{name}": get_args(union)
-    for module in (m, remote)
+    for module in (m, remote, spare)
     for name, union in vars(module).items()
     if name.startswith(("FROM_", "TO_", "IN_")) and name != "FROM_ROLE"
 } | {"remote.Envelope": (remote.Envelope,)}
@@ -90,7 +90,7 @@ def test_the_numbers_fit_together() -> None:
 def test_each_direction_has_a_decoder() -> None:
     decoders = {
         f"{where}.{name.upper()}"
-        for where, module in (("messages", codec), ("remote", remote))
+        for where, module in (("messages", codec), ("remote", remote), ("spare", spare))
         for name, value in vars(module).items()
         if isinstance(value, codec.Decoder) and not name.startswith("_")
     }
