@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 import jupyter_dsage as dsage
@@ -179,6 +180,31 @@ def test_what_left_a_journal_is_deleted(server, dead):
     assert server.order(session, "delete") == (200, "The journal of session 'dead' is deleted.")
     assert server.dsage("sessions")[1] == {"sessions": []}
     assert server.order(session, "revive")[0] == 404
+
+
+def test_a_session_of_another_version_is_listed_and_left_alone(server, dead):
+    session, _ = dead
+    record = Path(next(info.folder for info in dsage.sessions())) / "session.json"
+    record.write_text(record.read_text().replace(f'"package":"{dsage.__version__}"', '"package":"0.0.1"'))
+    [row] = server.dsage("sessions")[1]["sessions"]
+    assert (row["alive"], row["revivable"]) == (False, False)
+    for status, text in (server.order(session, "revive"), server.order(session, "refresh")):
+        assert status == 409
+        assert "was made by jupyter_dsage 0.0.1" in text
+    assert server.order(session, "delete")[0] == 200
+
+
+def test_the_connection_is_closed_when_nobody_needs_it(server, session):
+    def connections():
+        found = psutil.Process(session.pid).net_connections("unix")
+        return sum("client.sock" in one.laddr for one in found)
+
+    before = connections()
+    with server.channel(session.id) as channel:
+        channel.hear()
+        assert server.dsage(f"sessions/{session.id}")[0] == 200
+        assert connections() == before + 1
+    until(lambda: connections() == before)
 
 
 # --- what is wrong -------------------------------------------------------------------------------------------
