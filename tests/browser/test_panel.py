@@ -13,7 +13,7 @@ import psutil
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.lab import page_of, run
+from tests.browser.lab import READY, page_of, run
 from tests.browser.test_busy_kernel import SECOND, belongs
 
 if TYPE_CHECKING:
@@ -276,3 +276,17 @@ def test_a_session_that_does_not_run_is_revived_and_deleted(lab: Lab) -> None:
         view.get_by_role("button", name="Delete…").click()
         view.get_by_role("alertdialog").get_by_role("button", name="Delete it").click()
         expect(view).to_contain_text("No session is running")
+
+
+def test_another_notebook_attaches(lab: Lab) -> None:
+    lab.write("other.ipynb", ["1"], "ours")
+    with started(lab, "owner.ipynb") as page:
+        page.evaluate("window.jupyterapp.commands.execute('docmanager:open', {path: 'other.ipynb'})")
+        page.wait_for_function(READY, timeout=60 * SECOND)
+        act(page, "More").click()
+        page.get_by_role("menuitem", name="Attach other.ipynb").click()
+        page.wait_for_function("window.jupyterapp.shell.currentWidget.content.widgets.length >= 2")
+        shown = page.locator(".jp-NotebookPanel:visible .jp-DsageOutput")
+        rises(shown, "finished", 0, 30)
+        panel(page).get_by_role("button", name="Go to cell").click()
+        expect(page.locator(".jp-NotebookPanel:visible .jp-DsageOutput")).to_be_visible()

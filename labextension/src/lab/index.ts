@@ -143,7 +143,7 @@ function notify(store: SessionStore, settings: () => typeof DEFAULTS, show: (ses
       before.set(id, view);
       if (!settings().notifications) continue;
       for (const { kind, text, session, batch } of noticesOf(was, view, settings().seconds)) {
-        Notification.emit(text, kind, { autoClose: kind === "success" ? 8000 : false, actions: [{ label: __("Show"), callback: () => show(session, batch) }] });
+        Notification.emit(text, kind, { autoClose: kind === "warning" ? 20_000 : 8000, actions: [{ label: __("Show"), callback: () => show(session, batch) }] });
       }
     }
   });

@@ -8,7 +8,7 @@ import type { BatchRow, SessionView } from "../panel/types";
 export interface Notice {
   readonly session: string;
   readonly batch: number;
-  readonly kind: "success" | "warning";
+  readonly kind: "success" | "info" | "warning";
   readonly text: string;
 }
 
@@ -28,6 +28,6 @@ function said(batch: BatchRow, of: string): Pick<Notice, "kind" | "text"> {
   const bad = failures(batch.counts);
   const took = clock(batch.elapsed);
   if (bad) return { kind: "warning", text: _n("%2 in %3 ended after %4: 1 of its jobs failed.", "%2 in %3 ended after %4: %5 of its jobs failed.", bad, batch.name, of, took, number(bad)) };
-  if (batch.counts.cancelled) return { kind: "warning", text: __("%1 in %2 was cancelled after %3.", batch.name, of, took) };
+  if (batch.counts.cancelled) return { kind: "info", text: __("%1 in %2 was cancelled after %3.", batch.name, of, took) };
   return { kind: "success", text: _n("%2 in %3 is done: 1 job in %4.", "%2 in %3 is done: %5 jobs in %4.", batch.total, batch.name, of, took, number(batch.total)) };
 }
