@@ -1,7 +1,7 @@
 """Take the screenshots beside this file, in headless Chromium: `python -m docs.screenshots.make [NAME…]`.
 
-The `lab-…` ones show a real JupyterLab with a real session; the others show labextension/dev, whose made-up snapshots
-have every state of the view. What must be there is what the tests need: the package installed with its test extra
+The `lab-…` and `panel-…` ones show a real JupyterLab with a real session; the others show labextension/dev, whose
+made-up snapshots have every state of the view. What must be there is what the tests need: the package installed with its test extra
 (which leaves esbuild in labextension/node_modules), and Chromium. Each picture is brought down to a palette of
 colours, which the view's flat surfaces do not show, so that the README loads fast.
 """
@@ -72,14 +72,14 @@ def write(name: str, png: bytes) -> None:
     sys.stdout.write(f"{name}.png: {out.tell():,} bytes, {picture.width} x {picture.height}\n")
 
 
-def take_lab(theme: str) -> None:
-    """Photograph a batch that runs while the next cell keeps the kernel busy."""
+def take_lab(theme: str, *, panel: bool = False) -> None:
+    """Photograph a batch that runs while the next cell keeps the kernel busy, with or without the panel beside it."""
     with (
         tempfile.TemporaryDirectory() as folder,
         serve(Path(folder), {"python3": None}) as lab,
     ):
         lab.write("histograms.ipynb", CELLS, "python3")
-        with page_of(lab, "histograms.ipynb", 1200, 900) as page:
+        with page_of(lab, "histograms.ipynb", 1400 if panel else 1200, 900) as page:
             page.evaluate(
                 """async theme => {
                 const { commands, shell } = window.jupyterapp;
@@ -94,11 +94,13 @@ def take_lab(theme: str) -> None:
             view = page.locator(".dsage").first
             expect(view).to_contain_text("hist")
             run(page, 2, wait=False)
+            if panel:
+                page.evaluate("window.jupyterapp.commands.execute('jupyter-dsage:open')")
             page.wait_for_timeout(8000)  # half-way
             page.evaluate("document.activeElement?.blur()")
             page.mouse.move(0, 0)
             page.wait_for_timeout(300)
-            write(f"lab-{theme}", page.screenshot())
+            write(f"{'panel' if panel else 'lab'}-{theme}", page.screenshot())
             page.wait_for_timeout(9000)
             run(page, 4)
 
@@ -152,7 +154,7 @@ def take_view(page: Page, name: str) -> None:
 
 def main(names: list[str]) -> None:
     """Take these pictures; all of them without a name."""
-    known = ["lab-light", "lab-dark", *VIEWS]
+    known = ["lab-light", "lab-dark", "panel-light", "panel-dark", *VIEWS]
     if unknown := set(names) - set(known):
         raise SystemExit(f"There is no picture {', '.join(sorted(unknown))}; there are {', '.join(known)}.")
     wanted = names or known
@@ -161,8 +163,9 @@ def main(names: list[str]) -> None:
             if name in wanted:
                 take_view(page, name)
     for theme in ("light", "dark"):
-        if f"lab-{theme}" in wanted:
-            take_lab(theme)
+        for kind in ("lab", "panel"):
+            if f"{kind}-{theme}" in wanted:
+                take_lab(theme, panel=kind == "panel")
 
 
 if __name__ == "__main__":

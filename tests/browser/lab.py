@@ -143,6 +143,19 @@ def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
             return
 
 
+def end_kernels(lab: Lab) -> None:
+    """End the kernels that a test leaves: one that hangs in a loop would keep a core busy for all that follow."""
+
+    def ask(path: str, method: str = "GET") -> bytes:
+        address = f"http://127.0.0.1:{lab.port}/api/kernels{path}"
+        asked = urllib.request.Request(address, headers={"Authorization": f"token {TOKEN}"}, method=method)
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return bytes(answer.read())
+
+    for kernel in json.loads(ask("")):
+        ask(f"/{kernel['id']}", "DELETE")
+
+
 @contextmanager
 def page_of(
     lab: Lab, name: str, width: int = 1200, height: int = 1000, said: list[str] | None = None
@@ -163,6 +176,7 @@ def page_of(
             yield page
         finally:
             browser.close()
+            end_kernels(lab)
     assert [error for error in errors if error not in THEIRS] == []
 
 
