@@ -1,8 +1,8 @@
 """Take the screenshots beside this file, in headless Chromium: `python -m docs.screenshots.make [NAME…]`.
 
 The `lab-…` and `panel-…` ones show a real JupyterLab with a real session; the others show labextension/dev, whose
-made-up snapshots have every state of the view. What must be there is what the tests need: the package installed with its test extra
-(which leaves esbuild in labextension/node_modules), and Chromium. Each picture is brought down to a palette of
+made-up snapshots have every state of the view. What must be there is what the tests need: the package installed with
+its test extra (which leaves esbuild in labextension/node_modules), and Chromium. Each picture is brought down to a palette of
 colours, which the view's flat surfaces do not show, so that the README loads fast.
 """
 
