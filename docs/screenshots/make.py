@@ -2,8 +2,8 @@
 
 The `lab-…` and `panel-…` ones show a real JupyterLab with a real session; the others show labextension/dev, whose
 made-up snapshots have every state of the view. What must be there is what the tests need: the package installed with
-its test extra (which leaves esbuild in labextension/node_modules), and Chromium. Each picture is brought down to a palette of
-colours, which the view's flat surfaces do not show, so that the README loads fast.
+its test extra (which leaves esbuild in labextension/node_modules), and Chromium. Each picture is brought down to a
+palette of colours, which the view's flat surfaces do not show, so that the README loads fast.
 """
 
 from __future__ import annotations
