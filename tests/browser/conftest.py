@@ -1,6 +1,6 @@
-"""A JupyterLab for all browser tests, and one without our labextension.
+"""A JupyterLab for all browser tests, one without our labextension, and a Notebook 7.
 
-Both have a kernel for each version of ipykernel that behaves in its own way.
+All have a kernel for each version of ipykernel that behaves in its own way.
 """
 
 from __future__ import annotations
@@ -31,11 +31,22 @@ def widget_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     yield from _lab(tmp_path_factory.mktemp("widget_lab"), panel=False)
 
 
-def _lab(folder: Path, *, panel: bool) -> Iterator[Lab]:
+@pytest.fixture(scope="session")
+def notebook_7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    yield from _lab(tmp_path_factory.mktemp("notebook_7"), panel=True, app="notebook")
+
+
+@pytest.fixture(params=["lab", "notebook_7"])
+def either(request: pytest.FixtureRequest) -> Lab:
+    """Both front ends that have the panel, one after the other."""
+    return request.getfixturevalue(request.param)
+
+
+def _lab(folder: Path, *, panel: bool, app: str = "lab") -> Iterator[Lab]:
     from tests.browser.lab import serve
     from tests.needs import needs
 
     needs("browser", "view")
     kernels = {"ours": None} | {name: path for name, path in OLDER.items() if path.exists()}
-    with serve(folder, kernels, panel=panel) as server:
+    with serve(folder, kernels, panel=panel, app=app) as server:
         yield server

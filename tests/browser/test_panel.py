@@ -89,8 +89,8 @@ def act(page: Page, name: str) -> Locator:
     return panel(page).locator(".dsage-p-acts").get_by_role("button", name=re.compile(f"^{name}"))
 
 
-def test_it_acts_within_a_second_while_the_kernel_hangs_in_python(lab: Lab) -> None:
-    with started(lab, "hangs.ipynb") as page:
+def test_it_acts_within_a_second_while_the_kernel_hangs_in_python(either: Lab) -> None:
+    with started(either, "hangs.ipynb") as page:
         run(page, 2, wait=False)
         view = panel(page)
         rises(view, "finished", count(view, "finished"))
@@ -114,15 +114,15 @@ def test_it_acts_within_a_second_while_the_kernel_hangs_in_python(lab: Lab) -> N
         assert "*" in page.locator(".jp-CodeCell").nth(2).locator(".jp-InputPrompt").inner_text()
 
 
-def test_the_whole_session_is_paused_and_killed_after_a_question(lab: Lab) -> None:
-    with started(lab, "whole.ipynb") as page:
+def test_the_whole_session_is_paused_and_killed_after_a_question(either: Lab) -> None:
+    with started(either, "whole.ipynb") as page:
         run(page, 2, wait=False)
         act(page, "Pause all").click()
         expect(act(page, "Resume all")).to_be_visible(timeout=SECOND)
         act(page, "Resume all").click()
         expect(act(page, "Pause all")).to_be_visible(timeout=SECOND)
 
-        ours = [process for process in psutil.process_iter(["cmdline"]) if belongs(process, lab)]
+        ours = [process for process in psutil.process_iter(["cmdline"]) if belongs(process, either)]
         assert len(ours) >= 3
         act(page, "More").click()
         page.get_by_role("menuitem", name="Kill child…").click()
