@@ -25,7 +25,7 @@ VERSIONS = {"4.2": BUILD / "lab-4.2", "4.4": BUILD / "lab-4.4", "newest": None}
 
 
 @pytest.mark.parametrize("app", ["lab", "notebook"])
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", [*(pytest.param(old, marks=pytest.mark.slow) for old in ("4.2", "4.4")), "newest"])
 def test_it_loads_without_a_word_in_the_console(version: str, app: str, tmp_path: Path) -> None:
     place = VERSIONS[version]
     python = str(place / "bin" / "python") if place else sys.executable
