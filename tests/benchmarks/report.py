@@ -122,10 +122,13 @@ def _each(figures: Figures, judged: Sequence[Verdict]) -> list[str]:
     rows = []
     for one in judged:
         states = [verdict(one.aim, one.ours, medians).state for medians in apart]
-        if len(set(states)) > 1:
+        if len({state for state in states if state != "unknown"}) > 1:
             rows.append((one.aim.text, one.ours, ", ".join(states)))
     agreed = len(judged) - len(rows)
-    told = f"{len(suites)} runs of the suite, one after the other, agree on {agreed} of {len(judged)} verdicts."
+    told = (
+        f"{len(suites)} runs of the suite, one after the other, agree on {agreed} of {len(judged)} verdicts; a run "
+        "that did not measure a figure (it had less time, or fewer peers) has no word in that."
+    )
     return [
         told + (" They differ on these:\n" if rows else "\n"),
         *([_table(("aim", "ours", "in each run"), rows)] if rows else []),
