@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.client.batch import Batch
     from jupyter_dsage.client.child_process import Started
-    from jupyter_dsage.net.engine_url import EngineURL
+    from jupyter_dsage.net.url_parts import EngineURL
     from jupyter_dsage.wire.codec import Frame
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import EngineError, UsageError
-from jupyter_dsage.net.engine_url import MOST_SLOTS, engine_name, parse_urls
+from jupyter_dsage.net.engine_url import engine_name, parse_urls
+from jupyter_dsage.net.url_parts import MOST_SLOTS
 from jupyter_dsage.services import SHIPPED
 from jupyter_dsage.wire import messages as m
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from jupyter_dsage.net.engine_url import EngineURL
+    from jupyter_dsage.net.url_parts import EngineURL
 
     Ask = Callable[[Callable[[int], m.Message]], Future[str]]
 

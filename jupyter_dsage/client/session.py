@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.child_process import Started
     from jupyter_dsage.client.job import Job
     from jupyter_dsage.client.options import Options
-    from jupyter_dsage.net.engine_url import EngineURL
+    from jupyter_dsage.net.url_parts import EngineURL
     from jupyter_dsage.wire.payload import Frame
 
     Function = Callable[..., Any] | str

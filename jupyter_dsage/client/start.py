@@ -31,7 +31,7 @@ from jupyter_dsage.wire.setup import ChildSetup
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from jupyter_dsage.net.engine_url import EngineURL
+    from jupyter_dsage.net.url_parts import EngineURL
     from jupyter_dsage.store.sessions import Record
 
     Log = IO[str] | IO[bytes] | None

@@ -9,45 +9,22 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from jupyter_dsage import settings
 from jupyter_dsage.errors import EngineError
-from jupyter_dsage.net.durations import seconds_of
-from jupyter_dsage.wire.setup import EngineSetup
+from jupyter_dsage.net import cluster_urls
+from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, linger_of, options_of, slots_of
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
-MOST_SLOTS = 4096
 _OLD_SPELLINGS = ("pbu", "pb")
-_LATER = ("ssh", "dask", "ray", "slurm")
+_BARE = ("local:", "dask:", "ray:", "slurm:")
+"""What may stand without a host."""
+_LATER = ("dask", "ray", "slurm")
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-
-
-@dataclass(frozen=True, slots=True)
-class EngineURL:
-    """One engine: its name for people, how many jobs it runs at once, the service its URL names (or None).
-
-    `host`, `port`, `key`, `linger`: of a worker server; `host` is empty where workers are local.
-    """
-
-    name: str
-    slots: int
-    service: str | None = None
-    note: str = ""
-    """What the greeting says about it: for example that local workers stand in for a worker server."""
-    host: str = ""
-    port: int = 0
-    key: str = field(default="", repr=False)
-    linger: float = settings.LINGER_SECONDS
-
-    def setup(self) -> EngineSetup:
-        """Return it as the child is told of it."""
-        return EngineSetup(self.name, self.slots, self.note, self.host, self.port, self.key, self.linger)
 
 
 def engine_name(url: str) -> str:
@@ -59,6 +36,8 @@ def engine_name(url: str) -> str:
         return url
     if parts.scheme in ("dsage", *_OLD_SPELLINGS) and host and port:
         return _server_name(host, port)
+    if parts.scheme in cluster_urls.PARSERS and host:
+        return cluster_urls.name_of(parts.scheme, parts.username, host, port)
     return parts.scheme or url
 
 
@@ -105,7 +84,7 @@ def _parse_tuple(url: Sequence[object]) -> EngineURL:
 
 
 def _parse(url: str) -> EngineURL:
-    if "://" not in url and not url.startswith(("local:", "slurm:")):
+    if "://" not in url and not url.startswith(_BARE):
         raise EngineError(f"{url!r} is no engine URL: try 'local:?slots=2'.")
     try:
         parts = urlsplit(url)
@@ -113,7 +92,7 @@ def _parse(url: str) -> EngineURL:
         raise EngineError(f"{url!r} is no engine URL ({error}): try 'local:?slots=2'.") from None
     if parts.scheme in _LATER:
         raise EngineError(f"{url!r}: {parts.scheme} engines come with a later version; local: and dsage:// are here.")
-    if parts.scheme not in ("local", "dsage", *_OLD_SPELLINGS):
+    if parts.scheme not in ("local", "dsage", *_OLD_SPELLINGS, *cluster_urls.PARSERS):
         raise EngineError(f"{url!r} has the unknown scheme {parts.scheme!r}: try 'local:?slots=2'.")
     try:
         port = parts.port
@@ -122,29 +101,13 @@ def _parse(url: str) -> EngineURL:
     if parts.scheme == "local":
         if parts.netloc or parts.path:
             raise EngineError(f"{url!r} names more than local workers: try 'local:?slots=2'.")
-        return EngineURL("local", _slots(url, _options(url, parts.query, ("slots",)).get("slots")) or default_slots())
-    options = _options(url, parts.query, ("slots", "key", "linger"))
+        return EngineURL(
+            "local", slots_of(url, options_of(url, parts.query, ("slots",)).get("slots")) or default_slots()
+        )
+    if parts.scheme in cluster_urls.PARSERS:
+        return cluster_urls.PARSERS[parts.scheme](url, parts, port)
+    options = options_of(url, parts.query, ("slots", "key", "linger"))
     return _dsage(url, parts, port, options)
-
-
-def _options(url: str, query: str, known: Sequence[str]) -> dict[str, str]:
-    options: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in known:
-            there = "'slots' is the one there is" if len(known) == 1 else f"there is {', '.join(known)}"
-            raise EngineError(f"{url!r} has the unknown option {name!r}: {there}.")
-        if name in options:
-            raise EngineError(f"{url!r} gives {name!r} twice: give it once.")
-        options[name] = value
-    return options
-
-
-def _slots(url: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdecimal() or len(text) > len(str(MOST_SLOTS)) or not 1 <= int(text) <= MOST_SLOTS:
-        raise EngineError(f"{url!r} asks for {text!r} slots: a number from 1 to {MOST_SLOTS} is needed.")
-    return int(text)
 
 
 def _dsage(url: str, parts: SplitResult, port: int | None, options: dict[str, str]) -> EngineURL:
@@ -153,10 +116,8 @@ def _dsage(url: str, parts: SplitResult, port: int | None, options: dict[str, st
         raise EngineError(f"{url!r} needs a host and a port, as in 'dsage://localhost:12345/all_series?slots=2'.")
     if parts.username is not None or parts.password is not None:
         raise EngineError(f"{url!r} names a user, and a worker server has none: its keys tell who may do what.")
-    slots = _slots(url, options.get("slots"))
-    linger = seconds_of(options.get("linger", f"{settings.LINGER_SECONDS:g}s"))
-    if linger is None:
-        raise EngineError(f"{url!r}: linger={options['linger']!r} is no duration: try linger=10min.")
+    slots = slots_of(url, options.get("slots"))
+    linger = linger_of(url, options)
     service = parts.path if parts.path.strip("/") else None
     name = _server_name(host, port)
     old = f"{parts.scheme}:// was Foolscap's; it means {name} here" if parts.scheme in _OLD_SPELLINGS else ""
@@ -171,7 +132,7 @@ def _dsage(url: str, parts: SplitResult, port: int | None, options: dict[str, st
     keys = Keys()
     key = key_text(keys.check(host, port, options.get("key")))
     keys.client()  # what is wrong with our own is raised here
-    return EngineURL(name, slots or MOST_SLOTS, service, old, host, port, key, linger)
+    return EngineURL(name, slots or MOST_SLOTS, service, old, host, port, key, linger, "dsage")
 
 
 def _somebody_listens(host: str, port: int) -> bool:

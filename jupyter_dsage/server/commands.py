@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from jupyter_dsage.errors import UsageError
-from jupyter_dsage.net.engine_url import MOST_SLOTS
+from jupyter_dsage.net.url_parts import MOST_SLOTS
 from jupyter_dsage.wire.setup import Number
 
 Expression = Annotated[str, Meta(min_length=1, max_length=100_000)]

@@ -16,7 +16,7 @@ import psutil
 from jupyter_dsage import ids, settings
 from jupyter_dsage.child.loop import Child
 from jupyter_dsage.client.session import Session
-from jupyter_dsage.net.engine_url import EngineURL
+from jupyter_dsage.net.url_parts import EngineURL
 from jupyter_dsage.testing.fake_engine import FakeEngine
 from jupyter_dsage.testing.fake_net import FakeNet
 from jupyter_dsage.wire.setup import ChildSetup, EngineSetup

@@ -18,10 +18,11 @@ Seconds = Annotated[float, Meta(ge=0)]
 
 
 class EngineSetup(Struct, frozen=True, array_like=True):
-    """One engine of a session: its name and slots, a note about it for the log, and for a worker server its address.
+    """One engine of a session: its name and slots, a note about it for the log, and how it is reached.
 
-    `host` is empty for local workers; `key`: the server's public key; `linger`: seconds that it is to hold outcomes
-    while the link is down.
+    `kind`: the scheme of its URL; `host` and `port`: empty and 0 where there are none; `key`: a worker server's public
+    key; `linger`: seconds that it is to hold outcomes while the link is down; `options`: what else its URL says, by
+    name, checked by the parser of its kind.
     """
 
     name: Name
@@ -33,6 +34,12 @@ class EngineSetup(Struct, frozen=True, array_like=True):
     linger: Seconds = 0.0
     lineage: Name = ""
     """See `remote.Dial`; filled in by the child."""
+    kind: Name = "local"
+    options: tuple[tuple[Name, Text], ...] = ()
+
+    def option(self, name: str, default: str = "") -> str:
+        """Return what the URL says by this name."""
+        return dict(self.options).get(name, default)
 
 
 class ChildSetup(Struct, frozen=True):

@@ -11,8 +11,9 @@ import pytest
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import DsageError, EngineError, ServerKeyError, UsageError
-from jupyter_dsage.net.engine_url import MOST_SLOTS, EngineURL, default_slots, engine_name, parse_urls
+from jupyter_dsage.net.engine_url import default_slots, engine_name, parse_urls
 from jupyter_dsage.net.keys import Keys
+from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +100,7 @@ def test_several_engines(free_port: int) -> None:
 def server(name: str, **what: Any) -> EngineURL:
     host, _, port = name.rpartition(":")
     known = {"slots": MOST_SLOTS, "key": KEY} | what
-    return EngineURL(f"dsage://{name}", host=host.strip("[]"), port=int(port), **known)
+    return EngineURL(f"dsage://{name}", host=host.strip("[]"), port=int(port), kind="dsage", **known)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +227,6 @@ LATER = "engines come with a later version; local: and dsage:// are here."
         ("dsage://host:1?timeout=5", "has the unknown option 'timeout': there is slots, key, linger."),
         ("dsage://host:1?slots=0", "asks for '0' slots: a number from 1 to "),
         ("local:?key=x", "'local:?key=x' has the unknown option 'key': 'slots' is the one there is."),
-        ("ssh://user@host?slots=8", f"'ssh://user@host?slots=8': ssh {LATER}"),
         ("dask://host:8786", f"'dask://host:8786': dask {LATER}"),
         ("ray://host:10001", f"'ray://host:10001': ray {LATER}"),
         ("slurm:?partition=x", f"'slurm:?partition=x': slurm {LATER}"),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def make(setup: EngineSetup, supervisor: m.SupervisorSetup, network: Network, poller: Poller) -> Engine:
     """Return the engine that a setup describes; `supervisor`: what workers on this host run in."""
-    if setup.host:
+    if setup.kind == "dsage":
         from jupyter_dsage.child.engines.dsage import DsageEngine
 
         return DsageEngine(setup, poller)
