@@ -53,7 +53,7 @@ class Outgoing(Protocol):
 
 
 class Way(Protocol):
-    """How a host is reached: makes the link, greets, and makes it anew when it drops. See `net.dialer.Dialer`."""
+    """How a host is reached: makes the link, greets, and makes it anew when it drops. See `net.redialer.Redialer`."""
 
     @property
     def talk(self) -> Outgoing:
@@ -69,6 +69,8 @@ class Way(Protocol):
     """When the other side was heard last (monotonic seconds)."""
     latency: float
     """Seconds there and back."""
+    patience: float
+    """Seconds that the first dialling may take before the host counts as out of reach."""
 
     def next_due(self) -> float:
         """Return when to call `read` though nothing is ready."""
@@ -254,7 +256,7 @@ class HostEngine:
             if silent >= settings.AWAY_SECONDS and not self._away:
                 self._away = True
                 return [e.EngineAway(self.name)]
-        elif (silent >= settings.UNREACHABLE_SECONDS or way.refused) and not self._failed:
+        elif (silent >= way.patience or way.refused) and not self._failed:
             return self._lose(f"{self.name} cannot be reached: {way.trouble or 'no answer'}")
         return []
 

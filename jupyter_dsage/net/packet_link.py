@@ -1,0 +1,200 @@
+"""A link over a stream of bytes that something else carries, such as ssh: whole messages, and large frames beside them.
+
+Both travel in packets, and a message overtakes what is left of a large frame, so that a cancel does not wait behind
+200 MB. A packet: kind (u8), size (u32), that many bytes. A message packet holds one message as in `net.stream`; a bulk
+packet the next part of a frame, whose first one begins with its key and size (u64 each). Nothing travels as a
+descriptor here.
+"""
+
+from __future__ import annotations
+
+import collections
+import struct
+import time
+from typing import TYPE_CHECKING
+
+from jupyter_dsage import settings
+from jupyter_dsage.errors import PeerGoneError, ProtocolError
+from jupyter_dsage.net.stream import StreamLink
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from jupyter_dsage.net.transport import Frame
+
+_PACKET = struct.Struct("<BI")
+_FRAME = struct.Struct("<QQ")
+_COUNT = struct.Struct("<I")
+_MESSAGE, _BULK = 0, 1
+
+
+class PacketLink(StreamLink):
+    """A link over a connected stream socket; see `transport.Link`, and `net.talk` for its large frames."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._bulk: collections.deque[memoryview] = collections.deque()
+        """What is left of the large frames, each behind its key and size; the first is under way."""
+        self._key = 0
+        self._frame = bytearray()
+        """The large frame that arrives."""
+        self._filled = 0
+        self._part = 0
+        """Bytes of the bulk packet that arrives which are still to come."""
+        self.heard_at = time.monotonic()
+        """When anything was read from it last."""
+        self.allowed: Callable[[int, int], bool] = lambda _key, _size: False
+        """Whether a key's frame of a size may come."""
+        self.arrived: Callable[[int, Frame], None] = lambda _key, _frame: None
+        """Takes each large frame that has come."""
+
+    @property
+    def wants_write(self) -> bool:
+        """See `StreamLink`."""
+        return bool(self._out or self._bulk) and not self.gone
+
+    # --- out -----------------------------------------------------------------------------------------------
+
+    def send(self, frames: Sequence[Frame]) -> None:
+        """See `transport.Link`."""
+        if self.gone:
+            raise PeerGoneError("The process at the other end is gone.")
+        views = [memoryview(frame).cast("B") for frame in frames]
+        sizes = [view.nbytes for view in views]
+        head = _COUNT.pack(len(views)) + struct.pack(f"<{len(views)}Q", *sizes)
+        packet = _PACKET.pack(_MESSAGE, len(head) + sum(sizes))
+        with self._writing:
+            self._out.append((memoryview(b"".join([packet, head, *views])), ()))
+        self.flush()
+
+    def send_bulk(self, key: int, frame: Frame) -> None:
+        """Have a large frame sent when no message waits; it must not change until then."""
+        if self.gone:
+            raise PeerGoneError("The process at the other end is gone.")
+        view = memoryview(frame).cast("B")
+        with self._writing:
+            self._bulk.append(memoryview(_FRAME.pack(key, view.nbytes)))
+            self._bulk.append(view)
+        self.flush()
+
+    def flush(self) -> None:
+        """See `StreamLink`."""
+        with self._writing:
+            try:
+                while self._out or self._bulk:
+                    if not self._out:
+                        self._cut()
+                    self._write_first()
+            except BlockingIOError:
+                return
+            except OSError:
+                self.gone = True  # what it sent before can still be read
+
+    def _cut(self) -> None:
+        """Make a packet of the next part of the first large frame."""
+        part = self._bulk[0][: settings.PACKET_BYTES]
+        self._out.append((memoryview(_PACKET.pack(_BULK, part.nbytes)), ()))
+        self._out.append((part, ()))
+        if part.nbytes == self._bulk[0].nbytes:
+            self._bulk.popleft()
+        else:
+            self._bulk[0] = self._bulk[0][part.nbytes :]
+
+    # --- in ------------------------------------------------------------------------------------------------
+
+    def fill(self) -> bool:
+        """See `StreamLink`; the bytes of a large frame are read to where they stay."""
+        try:
+            if self._part and self._frame and not self._in:
+                with memoryview(self._frame) as view:
+                    got = self._socket.recv_into(view[self._filled : self._filled + self._part])
+                self._advance(got)
+            else:
+                data = self._socket.recv(settings.PACKET_BYTES)
+                got = len(data)
+                self._in += data
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.gone = True
+            raise PeerGoneError("The process at the other end is gone.") from error
+        if not got:
+            self.gone = True
+            raise PeerGoneError("The process at the other end is gone.")
+        self.heard_at = time.monotonic()
+        return True
+
+    def take(self) -> list[Frame] | None:
+        """See `StreamLink`."""
+        while self._take_bulk():
+            pass
+        if self._part or len(self._in) < _PACKET.size:
+            return None
+        kind, size = _PACKET.unpack_from(self._in)
+        if kind != _MESSAGE or size > settings.MAX_INLINE_BYTES:
+            raise ProtocolError(f"A packet of kind {kind} and {size:,} bytes.")
+        if len(self._in) < _PACKET.size + size:
+            return None
+        body = bytes(memoryview(self._in)[_PACKET.size : _PACKET.size + size])
+        del self._in[: _PACKET.size + size]
+        return _frames(body)
+
+    def _take_bulk(self) -> bool:
+        """Take in what has arrived of a bulk packet; return whether there may be more."""
+        if not self._part:
+            if len(self._in) < _PACKET.size or self._in[0] != _BULK:
+                return False
+            size = _PACKET.unpack_from(self._in)[1]
+            if not 0 < size <= settings.PACKET_BYTES:
+                raise ProtocolError(f"A bulk packet of {size:,} bytes.")
+            if not self._frame:  # it begins one
+                if size != _FRAME.size:
+                    raise ProtocolError("A large frame comes without its key.")
+                if len(self._in) < _PACKET.size + size:
+                    return False
+                self._begin(*_FRAME.unpack_from(self._in, _PACKET.size))
+                del self._in[: _PACKET.size + size]
+                return True
+            if size > len(self._frame) - self._filled:
+                raise ProtocolError("A large frame is longer than it said.")
+            self._part = size
+            del self._in[: _PACKET.size]
+        here = min(self._part, len(self._in))
+        self._frame[self._filled : self._filled + here] = self._in[:here]
+        del self._in[:here]
+        self._advance(here)
+        return here > 0
+
+    def _begin(self, key: int, size: int) -> None:
+        if not size or not self.allowed(key, size):
+            raise ProtocolError(f"A peer sent a large frame of {size:,} bytes that nobody expects.")
+        self._key, self._frame, self._filled = key, bytearray(size), 0
+
+    def _advance(self, got: int) -> None:
+        self._filled += got
+        self._part -= got
+        if self._filled == len(self._frame):
+            frame, self._frame = self._frame, bytearray()
+            self.arrived(self._key, memoryview(frame))
+
+    def close(self) -> None:
+        """See `transport.Link`."""
+        self._bulk.clear()
+        super().close()
+
+
+def _frames(body: bytes) -> list[Frame]:
+    """Return the frames of a message; raises ProtocolError for nonsense."""
+    count = _COUNT.unpack_from(body)[0] if len(body) >= _COUNT.size else settings.MAX_FRAMES + 1
+    at = _COUNT.size + 8 * count
+    if count > settings.MAX_FRAMES or len(body) < at:
+        raise ProtocolError(f"A message with {count} frames in {len(body):,} bytes.")
+    sizes = struct.unpack_from(f"<{count}Q", body, _COUNT.size)
+    if at + sum(sizes) != len(body):
+        raise ProtocolError("A message whose frames are not as long as it says.")
+    frames: list[Frame] = []
+    for size in sizes:
+        frames.append(body[at : at + size])
+        at += size
+    return frames
