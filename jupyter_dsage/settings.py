@@ -242,6 +242,22 @@ PARTED_KEPT = 1_000
 MAX_INLINE_BYTES = 20_000_000
 """One message between hosts outside the bulk connection, its header included."""
 
+# --- streams that something else carries (net/packet_link.py, net/stream_dialer.py, worker/rooms.py) --------------
+PACKET_BYTES = 65_536
+"""Part of a large frame that a message must wait for. Measured over ssh on loopback: no slower than with 1 MB."""
+SSH_DIAL_SECONDS = 20.0
+"""An ssh connection through jump hosts, a shell's start-up files and the start of a Python there, at 0.3 s of delay."""
+SSH_PATIENCE = 30.0
+"""Until a host by ssh counts as out of reach: a first attempt that fails slowly, and a second."""
+BOOTSTRAP_SECONDS = 600.0
+"""Making an environment on another host: pip fetches some packages there."""
+STDERR_KEPT = 2000
+"""Characters of another host's last words that are kept, for the sentence why it cannot be used."""
+ROOMS_START_SECONDS = 15.0
+"""A room server that was started must listen within this time."""
+ROOMS_ALONE_SECONDS = 60.0
+"""A room server to which no child has ever spoken ends after this time."""
+
 # --- the view (child/view.py) ------------------------------------------------------------------------------
 VIEWS_A_SECOND = 5
 """Views of one batch a second, at most: what the eye follows; each is made only while somebody watches."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sshd import SSHD
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,6 +50,10 @@ PARTS: dict[str, tuple[str, Callable[[], bool]]] = {
     ),
     "root": ("to run as root", lambda: os.geteuid() == 0),
     "linux": ("Linux", lambda: sys.platform == "linux"),
+    "sshd": (
+        "OpenSSH's server and client (Debian: openssh-server, openssh-client)",
+        lambda: SSHD is not None and shutil.which("ssh") is not None,
+    ),
     "namespaces": (
         "network namespaces (Linux, root with the right to make them, iproute2's `ip`, /dev/net/tun)",
         has_namespaces,

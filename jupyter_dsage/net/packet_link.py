@@ -27,6 +27,8 @@ _PACKET = struct.Struct("<BI")
 _FRAME = struct.Struct("<QQ")
 _COUNT = struct.Struct("<I")
 _MESSAGE, _BULK = 0, 1
+_READS = 32
+"""Reads at a time, of PACKET_BYTES at most."""
 
 
 class PacketLink(StreamLink):
@@ -103,27 +105,45 @@ class PacketLink(StreamLink):
 
     # --- in ------------------------------------------------------------------------------------------------
 
+    def receive(self) -> list[Frame] | None:
+        """See `transport.Link`. A stream that never pauses is left for others after 2 MB; a poller comes back to it."""
+        message = self.take()
+        if message is None and self.fill():
+            message = self.take()
+        return message
+
     def fill(self) -> bool:
         """See `StreamLink`; the bytes of a large frame are read to where they stay."""
+        anything = False
         try:
-            if self._part and self._frame and not self._in:
-                with memoryview(self._frame) as view:
-                    got = self._socket.recv_into(view[self._filled : self._filled + self._part])
-                self._advance(got)
-            else:
-                data = self._socket.recv(settings.PACKET_BYTES)
-                got = len(data)
-                self._in += data
+            for _ in range(_READS):
+                self._read()
+                anything = True
+                while self._take_bulk():
+                    pass
+                if self._in:  # a message, or the beginning of one
+                    break
         except BlockingIOError:
-            return False
+            return anything
         except OSError as error:
             self.gone = True
             raise PeerGoneError("The process at the other end is gone.") from error
+        return True
+
+    def _read(self) -> None:
+        """Read once; raises BlockingIOError if there is nothing, PeerGoneError at the end."""
+        if self._part and not self._in:
+            with memoryview(self._frame) as view:
+                got = self._socket.recv_into(view[self._filled : self._filled + self._part])
+            self._advance(got)
+        else:
+            data = self._socket.recv(settings.PACKET_BYTES)
+            got = len(data)
+            self._in += data
         if not got:
             self.gone = True
             raise PeerGoneError("The process at the other end is gone.")
         self.heard_at = time.monotonic()
-        return True
 
     def take(self) -> list[Frame] | None:
         """See `StreamLink`."""
@@ -182,6 +202,20 @@ class PacketLink(StreamLink):
         """See `transport.Link`."""
         self._bulk.clear()
         super().close()
+
+
+class Lane:
+    """The part of a link that carries large frames, as a sender for `net.talk`."""
+
+    def __init__(self, link: PacketLink) -> None:
+        self._link = link
+
+    def send(self, key: int, frame: Frame) -> None:
+        """See `PacketLink.send_bulk`."""
+        self._link.send_bulk(key, frame)
+
+    def close(self) -> None:
+        """Do nothing: the link is closed by who has it."""
 
 
 def _frames(body: bytes) -> list[Frame]:

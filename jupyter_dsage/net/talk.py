@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from jupyter_dsage.errors import PeerGoneError
 from jupyter_dsage.net.bulk import BulkReceiver, BulkSender
 from jupyter_dsage.net.conversation import Conversation
+from jupyter_dsage.net.packet_link import Lane
 from jupyter_dsage.wire import codec, remote
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
 
+    from jupyter_dsage.net.packet_link import PacketLink
     from jupyter_dsage.wire.codec import Frame
     from jupyter_dsage.wire.messages import Message
 
@@ -34,7 +36,7 @@ class Talk:
         self._most = most
         self._conversation = Conversation(most)
         self._send: Send | None = None
-        self._sender: BulkSender | None = None
+        self._sender: BulkSender | Lane | None = None
         self._receiver: BulkReceiver | None = None
         self._unsent: collections.deque[tuple[int, Frame]] = collections.deque()
         """Frames for the bulk connection, while there is none."""
@@ -96,6 +98,14 @@ class Talk:
 
             self._receiver = BulkReceiver(sock, arrived, ended, self._conversation.expects)
 
+    def carry_along(self, link: PacketLink) -> None:
+        """Have large frames go over the link itself, beside its messages."""
+        number = self._live[False] = next(self._ends)
+        link.allowed = self._conversation.expects
+        link.arrived = lambda key, frame: self._arrived.append((number, key, frame))
+        self._sender = Lane(link)
+        self._send_bulk()
+
     def disconnect(self) -> None:
         """Let go of all connections; what is posted from now on waits for the next ones."""
         self._send = None
@@ -111,11 +121,6 @@ class Talk:
         self._unsent.clear()
         self._arrived.clear()
         self.broken = ""
-
-    @property
-    def whole(self) -> bool:
-        """Whether all connections are there."""
-        return self._send is not None and self._sender is not None and self._receiver is not None
 
     # --- out -----------------------------------------------------------------------------------------------
 

@@ -83,7 +83,8 @@ class Reception:
 
         Raises ProtocolError, whose sentence the child is told: versions that differ, somebody else's token, no room.
         """
-        self._check_versions(dial, role)
+        if role != "caller":  # plain data is read by all that speak this protocol
+            check_versions(dial)
         room = self._rooms.get(dial.token)
         if room is not None:
             if (room.key, room.role, room.certificate) != (key, role, dial.certificate):
@@ -109,19 +110,6 @@ class Reception:
         """Hand a bulk connection to the server's thread."""
         self._bulk.put((token, sock, first))
         self._poller.wake()
-
-    @staticmethod
-    def _check_versions(dial: remote.Dial, role: str) -> None:
-        """Refuse versions that differ; plain data is read by all that speak this protocol."""
-        if role == "caller":
-            return
-        theirs = (dial.package, dial.python, dial.cloudpickle)
-        ours = versions()
-        if theirs != ours:
-            form = "jupyter_dsage {}, Python {}, cloudpickle {}"
-            raise VersionMismatchError(
-                f"The child runs {form.format(*theirs)}, this server {form.format(*ours)}: install the same on both."
-            )
 
     def _check_room(self, dial: remote.Dial, role: str, key: bytes) -> None:
         if not _TOKEN.fullmatch(dial.token):
@@ -178,6 +166,17 @@ class Reception:
         """Wait until all that was given up is gone."""
         for thread in self._ending:
             thread.join()
+
+
+def check_versions(dial: remote.Dial) -> None:
+    """Refuse a child whose pickles may not be read here; raises VersionMismatchError."""
+    theirs = (dial.package, dial.python, dial.cloudpickle)
+    ours = versions()
+    if theirs != ours:
+        form = "jupyter_dsage {}, Python {}, cloudpickle {}"
+        raise VersionMismatchError(
+            f"The child runs {form.format(*theirs)}, this server {form.format(*ours)}: install the same on both."
+        )
 
 
 def versions() -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""The one set of tests that every engine passes: the fake, `local:`, and `dsage://` on loopback, CURVE on.
+"""The one set of tests that every engine passes: the fake, `local:`, `dsage://` and `ssh://` on loopback.
 
 What only some engines have (a link that can be cut, a server that can be killed) is in test_worker_servers.py.
 """
@@ -19,8 +19,10 @@ import pytest
 import jupyter_dsage as dsage
 from jupyter_dsage.core.pool import Abilities
 from jupyter_dsage.testing import FakeSession, fake_session
+from tests.needs import needs
 from tests.process import jobs
 from tests.process.until import until
+from tests.sshd import SSHD, Sshd, sshd
 from tests.worker_server import WorkerServer, worker_server
 
 if TYPE_CHECKING:
@@ -74,10 +76,22 @@ def server() -> Iterator[WorkerServer]:
     assert "Traceback" not in made.last_log, made.last_log
 
 
-@pytest.fixture(params=["fake", "local", "dsage"])
+@pytest.fixture(scope="module", autouse=True)
+def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd | None]:
+    """Give one sshd for all tests, where there is one; it is there before any test, too."""
+    if SSHD is None:
+        yield None
+        return
+    with sshd(tmp_path_factory.mktemp("sshd")) as made:
+        yield made
+
+
+@pytest.fixture(params=["fake", "local", "dsage", pytest.param("ssh", marks=pytest.mark.slow)])
 def kit(
     request: pytest.FixtureRequest,
     server: WorkerServer,
+    ssh_server: Sshd | None,
+    monkeypatch: pytest.MonkeyPatch,
     nothing_left: None,  # noqa: ARG001
     tmp_path: Path,
 ) -> Iterator[Kit]:
@@ -88,6 +102,11 @@ def kit(
         return
     made = server if request.param == "dsage" else None
     url = made.url.replace(f"slots={SERVER_SLOTS}", "slots=2") if made else "local:?slots=2"
+    if request.param == "ssh":
+        needs("sshd")
+        assert ssh_server is not None
+        monkeypatch.setenv("DSAGE_SSH", ssh_server.ssh)
+        url = ssh_server.url()
     path = tmp_path / "child.log"
     with path.open("w") as log, dsage.spawn(url, log=log) as session:
         assert session.wait_for_workers(30)

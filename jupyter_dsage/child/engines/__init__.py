@@ -17,6 +17,10 @@ def make(setup: EngineSetup, supervisor: m.SupervisorSetup, network: Network, po
         from jupyter_dsage.child.engines.dsage import DsageEngine
 
         return DsageEngine(setup, poller)
+    if setup.kind == "ssh":
+        from jupyter_dsage.child.engines.ssh import SshEngine
+
+        return SshEngine(setup, poller)
     from jupyter_dsage.child.engines.local import LocalEngine
 
     return LocalEngine(setup, supervisor, network, poller)

@@ -1,0 +1,127 @@
+"""Carries bytes between its own standard input and output and this user's room server, which it starts if need be.
+
+``ssh HOST python -m jupyter_dsage.worker.bridge NAME`` is how a child reaches a host where nobody runs a server: ssh
+says who the user is, and the server's socket lies in a folder that is open to that user only. The bridge reads nothing
+of what it carries, and ends with either side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from jupyter_dsage import settings
+from jupyter_dsage.errors import StartError
+from jupyter_dsage.net import launch
+from jupyter_dsage.net.runtime import runtime_folder
+
+_NAME = re.compile(r"[0-9a-f]{12}")
+_SOCKET = "rooms.sock"
+_LOG = "rooms.log"
+
+
+def folder_of(name: str) -> Path:
+    """Return the folder of a room server, made if there is none; raises StartError if it is somebody else's."""
+    folder = Path(runtime_folder()) / f"dsage-{name}"  # short: see net/runtime.py
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise StartError(f"The folder {folder} is not this user's alone: remove it, and try again.")
+    return folder
+
+
+def reach(name: str) -> socket.socket:
+    """Return a connection to the room server of this name, started if there is none; raises StartError."""
+    folder = folder_of(name)
+    deadline = time.monotonic() + settings.ROOMS_START_SECONDS
+    server: subprocess.Popen[bytes] | None = None
+    while True:
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(str(folder / _SOCKET))
+        except (FileNotFoundError, ConnectionRefusedError):
+            sock.close()
+        else:
+            return sock
+        if server is None:
+            server = _start(folder_of(name))
+        if server.poll() is not None or time.monotonic() > deadline:
+            said = (folder / _LOG).read_text(errors="replace")[-settings.STDERR_KEPT :] if folder.exists() else ""
+            raise StartError(f"The room server did not start: {said.strip() or 'it said nothing'}")
+        time.sleep(0.01)
+
+
+def _start(folder: Path) -> subprocess.Popen[bytes]:
+    """Start a room server that outlives this process. Two at once do no harm: one holds the folder, one leaves."""
+    with (folder / _LOG).open("ab") as log:
+        return subprocess.Popen(
+            launch.command("jupyter_dsage.worker.rooms", str(folder)),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=Path.home(),
+        )
+
+
+def carry(sock: socket.socket, source: int, sink: int) -> None:
+    """Carry bytes both ways until either side ends."""
+    ways = {source: b"", sock.fileno(): b""}
+    """Descriptor to read from -> what is read and not written yet."""
+    to = {source: sock.fileno(), sock.fileno(): sink}
+    with selectors.DefaultSelector() as selector:
+        for end in {source, sink, sock.fileno()}:
+            os.set_blocking(end, False)
+        while True:
+            _wish(selector, ways, to)
+            for key, events in selector.select():
+                for read, write in to.items():
+                    if key.fd == write and events & selectors.EVENT_WRITE:
+                        with contextlib.suppress(BlockingIOError):
+                            ways[read] = ways[read][os.write(write, ways[read]) :]
+                    if key.fd == read and events & selectors.EVENT_READ and not ways[read]:
+                        with contextlib.suppress(BlockingIOError):
+                            ways[read] = os.read(read, settings.BULK_SLICE_BYTES)
+                            if not ways[read]:
+                                return
+
+
+def _wish(selector: selectors.BaseSelector, ways: dict[int, bytes], to: dict[int, int]) -> None:
+    """Wait to read where nothing is left to write, and to write where something is."""
+    wanted: dict[int, int] = {}
+    for read, write in to.items():
+        if ways[read]:
+            wanted[write] = wanted.get(write, 0) | selectors.EVENT_WRITE
+        else:
+            wanted[read] = wanted.get(read, 0) | selectors.EVENT_READ
+    known = dict(selector.get_map())
+    for end in known.keys() - wanted.keys():
+        selector.unregister(end)
+    for end, events in wanted.items():
+        if end not in known:
+            selector.register(end, events)
+        elif known[end].events != events:
+            selector.modify(end, events)
+
+
+def main() -> None:
+    """Be a bridge: the one argument is the server's name, 12 hexadecimal digits."""
+    if len(sys.argv) != 2 or not _NAME.fullmatch(sys.argv[1]):  # noqa: PLR2004  (the program and its argument)
+        raise SystemExit("A room server is named by 12 hexadecimal digits.")
+    try:
+        sock = reach(sys.argv[1])
+    except (StartError, OSError) as error:
+        raise SystemExit(str(error)) from None
+    with sock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        carry(sock, sys.stdin.fileno(), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()
