@@ -36,11 +36,13 @@ lint: $(VENV)/.stamp-lint ## check format, rules and types
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy --strict
 
-# What some tests want from the system: a Chromium, and `ip` for hosts as network namespaces, from its packages where that is
+# What some tests want from the system: a Chromium, an sshd, and `ip` for hosts as network namespaces, from its packages where that is
 # possible (root and apt; elsewhere they are skipped with a line); and older kernels, each in a folder of its own.
 parts: build/ipykernel-6.30.1 build/ipykernel-7.3.0 build/lab-4.2 build/lab-4.4
 	@wanted=; \
 	command -v ip >/dev/null || wanted=iproute2; \
+	PATH="$$PATH:/usr/sbin" command -v sshd >/dev/null || wanted="$$wanted openssh-server"; \
+	command -v ssh >/dev/null || wanted="$$wanted openssh-client"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	    wanted="$$wanted chromium"; \
 	test -n "$$wanted" || exit 0; \

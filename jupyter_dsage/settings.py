@@ -249,6 +249,8 @@ SSH_DIAL_SECONDS = 20.0
 """An ssh connection through jump hosts, a shell's start-up files and the start of a Python there, at 0.3 s of delay."""
 SSH_PATIENCE = 30.0
 """Until a host by ssh counts as out of reach: a first attempt that fails slowly, and a second."""
+SSH_LAST_WORD_SECONDS = 0.1
+"""ssh ends so soon after its stream, with the reason on its standard error. It holds up the child meanwhile."""
 BOOTSTRAP_SECONDS = 600.0
 """Making an environment on another host: pip fetches some packages there."""
 STDERR_KEPT = 2000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -25,17 +24,35 @@ SSHD = shutil.which("sshd", path=os.pathsep.join([os.environ.get("PATH", ""), "/
 
 @dataclass
 class Sshd:
-    """One that listens. `ssh`: the command that reaches it, for the environment variable DSAGE_SSH."""
+    """One that listens. `python`, `slots`: of its URL."""
 
     process: subprocess.Popen[bytes]
+    host: str
     port: int
     folder: Path
-    ssh: str
-    host: str
+    slots: int
+    python: str = sys.executable
 
-    def url(self, slots: int | None = 2, python: str = sys.executable) -> str:
-        many = f"slots={slots}&" if slots else ""
-        return f"ssh://{getpass.getuser()}@{self.host}:{self.port}?{many}python={python}"
+    @property
+    def ssh(self) -> str:
+        return ssh_command(self.folder)
+
+    @property
+    def url(self) -> str:
+        return f"{self.name}?slots={self.slots}&python={self.python}"
+
+    @property
+    def name(self) -> str:
+        return f"ssh://{getpass.getuser()}@{self.host}:{self.port}"
+
+    @contextmanager
+    def with_env(self, name: str, value: str) -> Iterator[None]:
+        """Have what it starts see an environment variable."""
+        path = self.folder / "ssh_config"
+        before = path.read_text()
+        path.write_text(f"{before}SetEnv {name}={value}\n")
+        yield
+        path.write_text(before)
 
     def log(self) -> str:
         return (self.folder / "sshd.log").read_text(errors="replace")
@@ -45,44 +62,61 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _settings(folder: Path, host: str, port: int) -> str:
-    """Write the server's configuration and the client's; return the client's command."""
+def ssh_command(folder: Path) -> str:
+    """Return the command that reaches the sshd whose files are here, for the environment variable DSAGE_SSH."""
+    return f"ssh -F {folder}/ssh_config"
+
+
+def _settings(folder: Path, host: str, port: int, runtime: str) -> None:
+    """Write the server's configuration and the client's, with the keys of before if there are any."""
     for name in ("host_key", "user_key"):
-        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name))
+        if not (folder / name).exists():
+            _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name))
     shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
     public = (folder / "host_key.pub").read_text()
     (folder / "known_hosts").write_text(f"[{host}]:{port} {public}")
     (folder / "sshd_config").write_text(
         f"Port {port}\nListenAddress {host}\nHostKey {folder}/host_key\nPidFile none\nUsePAM no\nStrictModes no\n"
         f"AuthorizedKeysFile {folder}/authorized_keys\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-        "PermitRootLogin prohibit-password\nAcceptEnv DSAGE_TEST_MARK XDG_RUNTIME_DIR JUPYTER_DATA_DIR\n"
+        "PermitRootLogin prohibit-password\nAcceptEnv DSAGE_TEST_MARK XDG_RUNTIME_DIR JUPYTER_DATA_DIR XDG_DATA_HOME\n"
     )
     (folder / "ssh_config").write_text(
         f"Host *\nUserKnownHostsFile {folder}/known_hosts\nIdentityFile {folder}/user_key\nIdentitiesOnly yes\n"
-        "StrictHostKeyChecking yes\nSendEnv DSAGE_TEST_MARK XDG_RUNTIME_DIR JUPYTER_DATA_DIR\n"
+        "StrictHostKeyChecking yes\nSendEnv DSAGE_TEST_MARK JUPYTER_DATA_DIR{'' if runtime else ' XDG_RUNTIME_DIR'}\n"
     )
-    return f"ssh -F {folder}/ssh_config"
+    if runtime:
+        with (folder / "ssh_config").open("a") as file:
+            file.write(f"SetEnv XDG_RUNTIME_DIR={runtime}\n")
 
 
 @contextmanager
 def sshd(
-    folder: Path, host: str = "127.0.0.1", popen: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+    folder: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    slots: int = 2,
+    runtime: str = "",
+    popen: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen,
 ) -> Iterator[Sshd]:
-    """Start one, wait until it answers, and end it with the block. `popen`: for one in a network namespace."""
+    """Start one, wait until it listens, and end it with the block.
+
+    `popen`: for one in a network namespace; `runtime`: the folder for sockets of what it runs.
+    """
     assert SSHD is not None
-    port = free_port()
-    ssh = _settings(folder, host, port)
+    port = port or free_port()
+    _settings(folder, host, port, runtime)
     privilege = Path("/run/sshd")  # where sshd of root locks its helper in; the package's start-up script makes it
     made = os.geteuid() == 0 and not privilege.exists()
     if made:
         privilege.mkdir(mode=0o755)
+    (folder / "sshd.log").unlink(missing_ok=True)
     try:
         command = [SSHD, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "sshd.log")]
         process = popen(command, stdin=subprocess.DEVNULL)
-        server = Sshd(process, port, folder, ssh, host)
+        server = Sshd(process, host, port, folder, slots)
         try:
-            if popen is subprocess.Popen:
-                _await(server)
+            _await(server)
             yield server
         finally:
             process.terminate()
@@ -94,12 +128,7 @@ def sshd(
 
 def _await(server: Sshd) -> None:
     deadline = time.monotonic() + DEADLINE
-    while True:
-        try:
-            socket.create_connection((server.host, server.port), 1).close()
-        except OSError:
-            assert server.process.poll() is None, server.log()
-            assert time.monotonic() < deadline, server.log()
-            time.sleep(0.05)
-        else:
-            return
+    while "Server listening" not in (server.log() if (server.folder / "sshd.log").exists() else ""):
+        assert server.process.poll() is None, server.log()
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.02)

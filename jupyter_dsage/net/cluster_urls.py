@@ -32,14 +32,15 @@ def _ssh(url: str, parts: SplitResult, port: int | None) -> EngineURL:
         raise EngineError(f"{url!r} has a path: services are named in the call; try 'ssh://{host}?slots=8'.")
     if options.get("bootstrap", "0") not in ("0", "1"):
         raise EngineError(f"{url!r}: bootstrap={options['bootstrap']!r} is neither 0 nor 1.")
-    if options.get("bootstrap") == "1" and "python" in options and not options["python"]:
+    if "python" in options and not options["python"].strip():
         raise EngineError(f"{url!r}: python= is empty: leave it out, or name an interpreter of the host.")
+    note = "runs in an environment that was made there" if options.get("bootstrap") == "1" else ""
     name = name_of("ssh", parts.username, host, port)
     said: list[tuple[str, str]] = [(key, options[key]) for key in ("python", "bootstrap") if key in options]
     if parts.username:
         said.append(("user", parts.username))
     slots = slots_of(url, options.get("slots")) or MOST_SLOTS
-    return EngineURL(name, slots, None, "", host, port or 0, "", linger_of(url, options), "ssh", tuple(said))
+    return EngineURL(name, slots, None, note, host, port or 0, "", linger_of(url, options), "ssh", tuple(said))
 
 
 PARSERS: dict[str, Callable[[str, SplitResult, int | None], EngineURL]] = {"ssh": _ssh}

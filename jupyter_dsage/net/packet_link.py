@@ -44,8 +44,8 @@ class PacketLink(StreamLink):
         self._filled = 0
         self._part = 0
         """Bytes of the bulk packet that arrives which are still to come."""
-        self.heard_at = time.monotonic()
-        """When anything was read from it last."""
+        self.heard_at = 0.0
+        """When anything was read from it last (monotonic seconds)."""
         self.allowed: Callable[[int, int], bool] = lambda _key, _size: False
         """Whether a key's frame of a size may come."""
         self.arrived: Callable[[int, Frame], None] = lambda _key, _frame: None

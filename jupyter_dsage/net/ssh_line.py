@@ -6,6 +6,7 @@ since a child has no terminal. What goes wrong is told with the last words of ss
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -18,8 +19,12 @@ from jupyter_dsage import settings
 SSH = "DSAGE_SSH"
 """Environment variable: the ssh to run, with options of the user's own (``ssh -F other_config``)."""
 
+BRIDGE = "jupyter_dsage.worker.bridge"
+
 _FAILED = 255
 """How ssh itself ends when it could not connect."""
+_HOPELESS = (b"Permission denied", b"Host key verification failed", b"Could not resolve hostname")
+"""What ssh says where it is of little use to try again soon."""
 _HINTS = (
     ("Host key verification failed", "connect to it once with ssh, and look at the key that it shows"),
     ("Permission denied", "make 'ssh HOST true' work without a password: a key in your agent, or in your ssh config"),
@@ -53,14 +58,15 @@ class SshTarget:
 def bridge_script(python: str, name: str) -> str:
     """Return what the host's shell runs. A leading ``~/`` in `python` is the shell's to expand."""
     home, path = ("~/", python[2:]) if python.startswith("~/") else ("", python)
-    return f"exec {home}{shlex.quote(path)} -P -m jupyter_dsage.worker.bridge {name}"
+    return f"exec {home}{shlex.quote(path)} -P -m {BRIDGE} {name}"
 
 
 class SshLine:
-    """One try; see `stream_dialer.Line`. `script`: what the host runs."""
+    """One try; see `stream_dialer.Line`. `script`: what the host runs; `first`: what it is sent before the stream."""
 
-    def __init__(self, target: SshTarget, script: str) -> None:
+    def __init__(self, target: SshTarget, script: str, first: bytes = b"") -> None:
         self._target = target
+        self.first = first
         self.sock, theirs = socket.socketpair()
         self._words = b""
         with theirs:
@@ -79,17 +85,21 @@ class SshLine:
         if self._process is not None and self._process.stderr is not None:
             os.set_blocking(self._process.stderr.fileno(), False)
 
-    def fate(self) -> tuple[str, bool]:
+    def fate(self, *, ended: bool) -> tuple[str, bool]:
         """See `stream_dialer.Line`."""
         process = self._process
         if process is None:
             return self._why, True
+        if ended:  # it is about to say why
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(settings.SSH_LAST_WORD_SECONDS)
         self._listen()
         code = process.poll()
         if code is None:
             return "", False
         self._listen()
-        return _told(self._target, code, self._words), code not in (_FAILED, 0) or b"ermission denied" in self._words
+        hopeless = any(sign in self._words for sign in _HOPELESS)
+        return _told(self._target, code, self._words), hopeless or code not in (_FAILED, 0)
 
     def _listen(self) -> None:
         """Take in what ssh and the host have said."""

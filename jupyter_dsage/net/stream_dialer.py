@@ -26,9 +26,14 @@ class Line(Protocol):
 
     sock: socket.socket
     """Our end of the stream."""
+    first: bytes
+    """What goes down the stream before all messages."""
 
-    def fate(self) -> tuple[str, bool]:
-        """Return why it is no use any more, empty while it is; and whether to try again soon is of little use."""
+    def fate(self, *, ended: bool) -> tuple[str, bool]:
+        """Return why it is no use any more, empty while it is; and whether to try again soon is of little use.
+
+        `ended`: whether the stream has.
+        """
 
     def close(self) -> None:
         """Let go of it; never blocks."""
@@ -43,6 +48,8 @@ class _LineLink(PacketLink):
     def __init__(self, line: Line) -> None:
         super().__init__(line.sock)
         self.line = line
+        if line.first:
+            self._out.append((memoryview(line.first), ()))
 
     def receive(self) -> list[Frame] | None:
         """See `transport.Link`; the end is told by `gone`."""
@@ -89,7 +96,7 @@ class StreamDialer(Redialer[_LineLink]):
             self._ending.pop().wait_gone(max(0.0, deadline - time.monotonic()))
 
     def _fate(self, link: _LineLink) -> str:
-        why, self.refused = link.line.fate()
+        why, self.refused = link.line.fate(ended=link.gone)
         self.heard_at = max(self.heard_at, link.heard_at)  # a large frame on its way is news too
         return why or ("the connection ended" if link.gone else "")
 

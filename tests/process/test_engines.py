@@ -106,7 +106,7 @@ def kit(
         needs("sshd")
         assert ssh_server is not None
         monkeypatch.setenv("DSAGE_SSH", ssh_server.ssh)
-        url = ssh_server.url()
+        url = ssh_server.url
     path = tmp_path / "child.log"
     with path.open("w") as log, dsage.spawn(url, log=log) as session:
         assert session.wait_for_workers(30)

@@ -14,7 +14,8 @@ import msgspec
 
 from jupyter_dsage import settings
 from jupyter_dsage.child.engines.host import HostEngine
-from jupyter_dsage.net.ssh_line import SshLine, SshTarget, bridge_script
+from jupyter_dsage.net.bootstrap import bootstrap
+from jupyter_dsage.net.ssh_line import BRIDGE, SshLine, SshTarget, bridge_script
 from jupyter_dsage.net.stream_dialer import StreamDialer
 
 if TYPE_CHECKING:
@@ -35,12 +36,19 @@ class SshEngine(HostEngine):
         """Names the room server there: the same for all children of this session, and no secret."""
         self._poller = poller
         self._target = SshTarget(setup.host, setup.option("user"), setup.port)
-        self._script = bridge_script(setup.option("python", "python3"), place)
+        self._seconds = (settings.SSH_DIAL_SECONDS, settings.SSH_PATIENCE)
+        if setup.option("bootstrap") == "1":
+            made = bootstrap(setup.option("python"), BRIDGE, place)
+            self._script, self._first = made.script, made.first
+            self._seconds = (settings.BOOTSTRAP_SECONDS, settings.BOOTSTRAP_SECONDS)
+        else:
+            self._script, self._first = bridge_script(setup.option("python", "python3"), place), b""
         super().__init__(msgspec.structs.replace(setup, lineage=lineage), self._reached)
 
     def _reached(self, hello: Callable[[], remote.Dial]) -> StreamDialer:
-        seconds = (settings.SSH_DIAL_SECONDS, settings.SSH_PATIENCE)
-        self._dialer = StreamDialer(hello, lambda: SshLine(self._target, self._script), self._poller, *seconds)
+        self._dialer = StreamDialer(
+            hello, lambda: SshLine(self._target, self._script, self._first), self._poller, *self._seconds
+        )
         return self._dialer
 
     def wait_gone(self, seconds: float) -> None:
