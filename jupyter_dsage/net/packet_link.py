@@ -1,9 +1,10 @@
 """A link over a stream of bytes that something else carries, such as ssh: whole messages, and large frames beside them.
 
 Both travel in packets, and a message overtakes what is left of a large frame, so that a cancel does not wait behind
-200 MB. A packet: kind (u8), size (u32), that many bytes. A message packet holds one message as in `net.stream`; a bulk
-packet the next part of a frame, whose first one begins with its key and size (u64 each). Nothing travels as a
-descriptor here.
+200 MB; `net.pacing` bounds what it cannot overtake. A packet: kind (u8), size (u32), that many bytes. A message packet
+holds one message as in `net.stream`; a bulk packet the next part of a frame, or, before its first part, its key and
+size (u64 each); a squeezed one the same by zstd, on links that are slower than that; a receipt says how many bytes of
+bulk packets were read (u64). Nothing travels as a descriptor here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
+from jupyter_dsage.net.pacing import Pacer
+from jupyter_dsage.net.squeeze import Squeezer, unsqueezed
 from jupyter_dsage.net.stream import StreamLink
 
 if TYPE_CHECKING:
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 _PACKET = struct.Struct("<BI")
 _FRAME = struct.Struct("<QQ")
 _COUNT = struct.Struct("<I")
-_MESSAGE, _BULK = 0, 1
+_TOTAL = struct.Struct("<Q")
+_MESSAGE, _BULK, _SQUEEZED, _RECEIPT = range(4)
 _READS = 32
 """Reads at a time, of PACKET_BYTES at most."""
 
@@ -44,6 +48,13 @@ class PacketLink(StreamLink):
         self._filled = 0
         self._part = 0
         """Bytes of the bulk packet that arrives which are still to come."""
+        self._pacer = Pacer()
+        self._read_bulk = 0
+        """Bytes of bulk packets that were read, and not told yet if it is more than `_told`."""
+        self._told = 0
+        self.squeezes = False
+        """Whether the other end reads squeezed packets."""
+        self._squeezer = Squeezer()
         self.heard_at = 0.0
         """When anything was read from it last (monotonic seconds)."""
         self.allowed: Callable[[int, int], bool] = lambda _key, _size: False
@@ -54,7 +65,7 @@ class PacketLink(StreamLink):
     @property
     def wants_write(self) -> bool:
         """See `StreamLink`."""
-        return bool(self._out or self._bulk) and not self.gone
+        return bool(self._out or (self._bulk and self._pacer.may())) and not self.gone
 
     # --- out -----------------------------------------------------------------------------------------------
 
@@ -84,7 +95,7 @@ class PacketLink(StreamLink):
         """See `StreamLink`."""
         with self._writing:
             try:
-                while self._out or self._bulk:
+                while self._out or (self._bulk and self._pacer.may()):
                     if not self._out:
                         self._cut()
                     self._write_first()
@@ -96,12 +107,26 @@ class PacketLink(StreamLink):
     def _cut(self) -> None:
         """Make a packet of the next part of the first large frame."""
         part = self._bulk[0][: settings.PACKET_BYTES]
-        self._out.append((memoryview(_PACKET.pack(_BULK, part.nbytes)), ()))
-        self._out.append((part, ()))
         if part.nbytes == self._bulk[0].nbytes:
             self._bulk.popleft()
         else:
             self._bulk[0] = self._bulk[0][part.nbytes :]
+        kind = _BULK
+        if self.squeezes and part.nbytes > _FRAME.size and 0 < self._pacer.rate < settings.SQUEEZE_BELOW:
+            squeezed = self._squeezer.squeeze(part)
+            kind, part = (_BULK, part) if squeezed is None else (_SQUEEZED, squeezed)
+        self._out.append((memoryview(_PACKET.pack(kind, part.nbytes)), ()))
+        self._out.append((part, ()))
+        self._pacer.sent(part.nbytes, time.monotonic())
+
+    def _receipt(self) -> None:
+        """Tell how much of large frames was read."""
+        if self._told < self._read_bulk and not self.gone:
+            self._told = self._read_bulk
+            with self._writing:
+                packet = _PACKET.pack(_RECEIPT, _TOTAL.size) + _TOTAL.pack(self._told)
+                self._out.append((memoryview(packet), ()))
+            self.flush()
 
     # --- in ------------------------------------------------------------------------------------------------
 
@@ -123,7 +148,9 @@ class PacketLink(StreamLink):
                     pass
                 if self._in:  # a message, or the beginning of one
                     break
+            self._receipt()
         except BlockingIOError:
+            self._receipt()
             return anything
         except OSError as error:
             self.gone = True
@@ -149,42 +176,62 @@ class PacketLink(StreamLink):
         """See `StreamLink`."""
         while self._take_bulk():
             pass
-        if self._part or len(self._in) < _PACKET.size:
+        packet = None if self._part else self._packet(_MESSAGE, settings.MAX_INLINE_BYTES)
+        return None if packet is None else _frames(packet)
+
+    def _packet(self, kind: int, most: int) -> bytes | None:
+        """Take a packet of this kind that has come whole; None if that is not what comes next."""
+        if len(self._in) < _PACKET.size or self._in[0] != kind:
             return None
-        kind, size = _PACKET.unpack_from(self._in)
-        if kind != _MESSAGE or size > settings.MAX_INLINE_BYTES:
+        size = _PACKET.unpack_from(self._in)[1]
+        if size > most:
             raise ProtocolError(f"A packet of kind {kind} and {size:,} bytes.")
         if len(self._in) < _PACKET.size + size:
             return None
-        body = bytes(memoryview(self._in)[_PACKET.size : _PACKET.size + size])
+        packet = bytes(memoryview(self._in)[_PACKET.size : _PACKET.size + size])
         del self._in[: _PACKET.size + size]
-        return _frames(body)
+        return packet
 
     def _take_bulk(self) -> bool:
-        """Take in what has arrived of a bulk packet; return whether there may be more."""
-        if not self._part:
-            if len(self._in) < _PACKET.size or self._in[0] != _BULK:
-                return False
-            size = _PACKET.unpack_from(self._in)[1]
-            if not 0 < size <= settings.PACKET_BYTES:
-                raise ProtocolError(f"A bulk packet of {size:,} bytes.")
-            if not self._frame:  # it begins one
-                if size != _FRAME.size:
-                    raise ProtocolError("A large frame comes without its key.")
-                if len(self._in) < _PACKET.size + size:
-                    return False
-                self._begin(*_FRAME.unpack_from(self._in, _PACKET.size))
-                del self._in[: _PACKET.size + size]
-                return True
-            if size > len(self._frame) - self._filled:
+        """Take in what has arrived of packets that are no messages; return whether there may be more."""
+        if self._part:
+            here = min(self._part, len(self._in))
+            self._frame[self._filled : self._filled + here] = self._in[:here]
+            del self._in[:here]
+            self._advance(here)
+            return here > 0
+        if len(self._in) < _PACKET.size or self._in[0] == _MESSAGE:
+            return False
+        kind, size = _PACKET.unpack_from(self._in)
+        if kind == _BULK and self._frame:
+            if not 0 < size <= min(settings.PACKET_BYTES, len(self._frame) - self._filled):
                 raise ProtocolError("A large frame is longer than it said.")
             self._part = size
             del self._in[: _PACKET.size]
-        here = min(self._part, len(self._in))
-        self._frame[self._filled : self._filled + here] = self._in[:here]
-        del self._in[:here]
-        self._advance(here)
-        return here > 0
+            return True
+        if kind not in (_BULK, _SQUEEZED, _RECEIPT):
+            raise ProtocolError(f"A packet of kind {kind}.")
+        packet = self._packet(kind, settings.PACKET_BYTES)
+        if packet is not None:
+            self._other(kind, packet)
+        return packet is not None
+
+    def _other(self, kind: int, packet: bytes) -> None:
+        """Take in a receipt, the beginning of a large frame, or a squeezed part of one."""
+        if kind == _RECEIPT and len(packet) == _TOTAL.size:
+            self._pacer.got(_TOTAL.unpack(packet)[0], time.monotonic())
+            self.flush()
+        elif kind == _BULK and len(packet) == _FRAME.size:
+            self._begin(*_FRAME.unpack(packet))
+            self._read_bulk += len(packet)
+        elif kind == _SQUEEZED and self._frame:
+            part = unsqueezed(packet, min(settings.PACKET_BYTES, len(self._frame) - self._filled))
+            self._frame[self._filled : self._filled + len(part)] = part
+            self._part = len(part)
+            self._advance(len(part))
+            self._read_bulk += len(packet) - len(part)
+        else:
+            raise ProtocolError(f"A packet of kind {kind} and {len(packet)} bytes does not belong here.")
 
     def _begin(self, key: int, size: int) -> None:
         if not size or not self.allowed(key, size):
@@ -194,6 +241,7 @@ class PacketLink(StreamLink):
     def _advance(self, got: int) -> None:
         self._filled += got
         self._part -= got
+        self._read_bulk += got
         if self._filled == len(self._frame):
             frame, self._frame = self._frame, bytearray()
             self.arrived(self._key, memoryview(frame))

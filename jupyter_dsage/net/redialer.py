@@ -162,7 +162,8 @@ class Redialer(Generic[L]):
             elif isinstance(message, remote.Beat):
                 self.talk.take(envelope, [])
                 taken = max(0.0, now - message.clock)
-                self.latency = taken if not self.latency else self.latency + 0.3 * (taken - self.latency)
+                if message.clock >= 0:
+                    self.latency = taken if not self.latency else self.latency + 0.3 * (taken - self.latency)
 
     def _numbered(self) -> list[Heard]:
         out: list[Heard] = []

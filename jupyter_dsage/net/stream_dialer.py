@@ -101,5 +101,5 @@ class StreamDialer(Redialer[_LineLink]):
         return why or ("the connection ended" if link.gone else "")
 
     def _greeted(self, link: _LineLink, heard: list[Heard], now: float) -> None:  # noqa: ARG002
-        self.talk.carry_along(link)
+        self.talk.carry_along(link, squeezes=self._admitted is not None and self._admitted.squeezes)
         self._stand(heard)

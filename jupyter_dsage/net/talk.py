@@ -12,6 +12,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.errors import PeerGoneError
+from jupyter_dsage.net import squeeze
 from jupyter_dsage.net.bulk import BulkReceiver, BulkSender
 from jupyter_dsage.net.conversation import Conversation
 from jupyter_dsage.net.packet_link import Lane
@@ -98,8 +99,9 @@ class Talk:
 
             self._receiver = BulkReceiver(sock, arrived, ended, self._conversation.expects)
 
-    def carry_along(self, link: PacketLink) -> None:
-        """Have large frames go over the link itself, beside its messages."""
+    def carry_along(self, link: PacketLink, *, squeezes: bool) -> None:
+        """Have large frames go over the link itself, beside its messages. `squeezes`: the other side reads zstd."""
+        link.squeezes = squeezes and squeeze.present()
         number = self._live[False] = next(self._ends)
         link.allowed = self._conversation.expects
         link.arrived = lambda key, frame: self._arrived.append((number, key, frame))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import DsageError, ProtocolError
+from jupyter_dsage.net import squeeze
 from jupyter_dsage.net.engine_url import default_slots
 from jupyter_dsage.net.packet_link import PacketLink
 from jupyter_dsage.net.sweep import adopt
@@ -54,6 +55,7 @@ class RoomServer:
         self._room: Room | None = None
         self._alone_since = time.monotonic()
         self._leaving = False
+        self._next_beat = 0.0
         self._alarm, self._alarm_end = socket.socketpair()
 
     def heed_signals(self) -> None:
@@ -135,6 +137,9 @@ class RoomServer:
         if room.peer is not None and (link is None or silent > settings.AWAY_SECONDS):
             log.info("%s: its connection is gone; its workers go on", room.name)
             self._part(room)
+        if room.peer is not None and now >= self._next_beat:  # what the child says may be stuck behind what it sends
+            self._next_beat = now + settings.BEAT_SECONDS
+            room.talk.say(remote.Beat(-1))
         if room.over:
             self._leaving = True
         elif room.peer is None and silent > room.linger:
@@ -189,12 +194,13 @@ class RoomServer:
             functions=True,
             bulk_port=0,
             certificate="",
+            squeezes=squeeze.present(),
         )
         self._listener.send(peer, remote.greeting(answer))
         link = self._listener.link(peer)
         if isinstance(link, PacketLink):
             room.talk.connect(lambda frames: self._listener.send(peer, frames), dial.got if resumed else 0)
-            room.talk.carry_along(link)
+            room.talk.carry_along(link, squeezes=dial.squeezes)
         log.info("%s %s", room.name, "is back" if resumed else f"was admitted with {room.slots} slots")
 
     def _part(self, room: Room) -> None:

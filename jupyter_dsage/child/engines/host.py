@@ -20,6 +20,7 @@ from jupyter_dsage.child.engines.engine import heard
 from jupyter_dsage.child.engines.local import run_jobs
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.pool import Abilities
+from jupyter_dsage.net import squeeze
 from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
@@ -123,6 +124,7 @@ class HostEngine:
             self._way.talk.got,
             self._certificate,
             self._setup.lineage,
+            squeeze.present(),
         )
 
     # --- out -----------------------------------------------------------------------------------------------
