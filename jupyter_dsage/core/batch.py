@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage.core.job_table import JobTable
 from jupyter_dsage.core.states import State
+from jupyter_dsage.core.wants import NOTHING, Wants
 
 if TYPE_CHECKING:
     from jupyter_dsage.core.ranges import Run
@@ -45,6 +46,8 @@ class Batch:
     """No job is leased again after a loss."""
     priority: int = 0
     """Batches of a higher one go first."""
+    wants: Wants = NOTHING
+    """What each job wants of the engine that runs it."""
     jobs: JobTable = field(default_factory=JobTable)
     segments: list[Segment] = field(default_factory=list)
     firsts: list[int] = field(default_factory=list)

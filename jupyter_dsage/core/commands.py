@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dsage.core.wants import NOTHING, Wants
+
 if TYPE_CHECKING:
     from jupyter_dsage.core.ranges import Run
 
@@ -133,6 +135,7 @@ class NoEngine:
     """The story of jobs that no engine of the session can run. `service`: the one they call (None: a function)."""
 
     service: str | None
+    wants: Wants = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,13 @@ Fact = (
 def handle(s: Scheduler, event: Fact, now: float) -> None:
     """Carry one fact about an engine into the state; what is told of one that is not there changes nothing."""
     if isinstance(event, e.EngineAdded):
-        s.pool.engines[event.engine] = Engine(event.engine, 0, opened=False)
+        made = Engine(event.engine, 0, opened=False, resources=dict(event.resources), idle=event.idle)
+        s.pool.engines.setdefault(event.engine, made)
     elif isinstance(event, e.EngineOpened):
-        engine = s.pool.engines[event.engine] = Engine(event.engine, event.slots, event.can, event.latency)
+        before = s.pool.engines.get(event.engine, Engine(event.engine, 0))
+        engine = s.pool.engines[event.engine] = Engine(
+            event.engine, event.slots, event.can, event.latency, resources=before.resources, idle=before.idle
+        )
         _start_missing(s, engine, now)
     elif isinstance(event, e.EngineFailed):
         engine = s.pool.engines.setdefault(event.engine, Engine(event.engine, 0))
@@ -59,6 +63,8 @@ def _known(s: Scheduler, engine: Engine, event: Fact, now: float) -> None:
             _back(s, engine, now)
         case e.EngineScaled():
             engine.slots = event.slots
+            staying = [w for w in s.pool.of(engine.name) if w.stage in (Stage.STARTING, Stage.READY)]
+            engine.resting = min(engine.resting, max(0, engine.slots - len(staying)))
             _retire(s, s.pool.of(engine.name), -s.pool.missing(engine))
             _start_missing(s, engine, now)
         case e.RemovalAsked():
@@ -215,7 +221,7 @@ def _reclaim(s: Scheduler, number: int, now: float) -> None:
 def _remove(s: Scheduler, engine: Engine, *, at_once: bool) -> None:
     """Drain an engine, or take it out as it is: its jobs are queued again, uncharged."""
     engine.leaving = True
-    engine.slots = 0
+    engine.slots = engine.resting = 0
     engine.due.clear()
     workers = s.pool.of(engine.name)
     if at_once:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.core.pool import Abilities
+from jupyter_dsage.core.wants import NOTHING, Wants
 
 if TYPE_CHECKING:
     from jupyter_dsage.core.ranges import Run
@@ -13,9 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EngineAdded:
-    """An engine is being connected to: what it has and can do will be told by `EngineOpened`."""
+    """An engine is to be connected to: what it can do will be told by `EngineOpened`.
+
+    `resources`: what it has, by name and amount; `idle`: seconds without work after which a worker leaves (0: never).
+    """
 
     engine: str
+    resources: tuple[tuple[str, int], ...] = ()
+    idle: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ class BatchOpened:
     """A client opened a batch. `retries`: how often a job that raised is tried again; `limit`: jobs at once.
 
     `timeout`, `memory`: seconds and bytes a job may take (0: no limit); `once`: a job that was leased is never leased
-    again after a loss; `priority`: batches of a higher one go first.
+    again after a loss; `priority`: batches of a higher one go first; `wants`: what each job wants of its engine.
     """
 
     batch: int
@@ -113,6 +119,7 @@ class BatchOpened:
     memory: int = 0
     once: bool = False
     priority: int = 0
+    wants: Wants = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

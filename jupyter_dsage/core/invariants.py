@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from jupyter_dsage import settings
 from jupyter_dsage.core.pool import Stage
 from jupyter_dsage.core.ranges import Ranges
+from jupyter_dsage.core.resting import unmet
 from jupyter_dsage.core.states import ENDED, State
+from jupyter_dsage.core.stock import Stock
 
 if TYPE_CHECKING:
     from jupyter_dsage.core.batch import Batch
@@ -23,6 +25,7 @@ def check(s: Scheduler) -> None:
         _check_running(s, batch)
     _check_workers(s)
     _check_engines(s)
+    _check_wants(s)
     _check_lapsed(s)
     _check_no_idling(s)
 
@@ -99,11 +102,13 @@ def _check_workers(s: Scheduler) -> None:
 
 def _check_no_idling(s: Scheduler) -> None:
     """No ready worker idles while a batch would grant it something (the scheduler conserves work)."""
+    stock = Stock(s)
     for worker in s.pool.workers.values():
         engine = s.pool.engines[worker.engine]
         if worker.stage is Stage.READY and not worker.leases and not engine.away:
             for batch in s.batches.values():
                 idle = batch.hungry() and batch.admits(worker.number) and _takes_some(engine, batch)
+                idle = idle and stock.serves(engine, worker, batch)
                 _hold(not idle, f"worker {worker.number} idles while batch {batch.number} has queued jobs")
 
 
@@ -120,12 +125,25 @@ def _check_engines(s: Scheduler) -> None:
         _hold(worker.engine in s.pool.engines, f"worker {worker.number} is at {worker.engine}, which is gone")
     for engine in s.pool.engines.values():
         _hold(not engine.due or engine.at_work, f"{engine.name} is {engine.state}, and workers are due there")
+        _hold(not (engine.resting and engine.at_work and unmet(s, engine) > 0), f"{engine.name} rests, and has work")
         _hold(not engine.leaving or bool(s.pool.of(engine.name)), f"{engine.name} is leaving and has no workers left")
     for batch in s.batches.values():
         queued = batch.jobs[State.QUEUED]
         for segment in batch.segments:
             waits = bool(segment.function) and bool(queued.overlap(segment.first, segment.stop))
-            _hold(not (waits and s.pool.hopeless(segment.service)), f"segment {segment.number} waits for no engine")
+            vain = waits and s.pool.hopeless(segment.service, batch.wants)
+            _hold(not vain, f"segment {segment.number} waits for no engine")
+
+
+def _check_wants(s: Scheduler) -> None:
+    """No engine gives more than it has, and none runs what is wanted elsewhere."""
+    stock = Stock(s)
+    for engine in s.pool.engines.values():
+        short = [name for name, amount in stock.free(engine).items() if amount < 0]
+        _hold(not short, f"{engine.name} has given more than it has of {short}")
+    for lease in s.leases.values():
+        engine = s.pool.engines[s.pool.workers[lease.worker].engine]
+        _hold(engine.suits(s.batches[lease.batch].wants), f"lease {lease.number} is at {engine.name}: it is not wanted")
 
 
 def _check_lapsed(s: Scheduler) -> None:

@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from jupyter_dsage.core.batch import Batch, Segment
     from jupyter_dsage.core.pool import Abilities, Pool, Worker
     from jupyter_dsage.core.ranges import Ranges
+    from jupyter_dsage.core.stock import Stock
 
 
-def choose(hungry: Iterable[Batch], worker: Worker, pool: Pool) -> tuple[Batch, Segment, int, int] | None:
+def choose(hungry: Iterable[Batch], worker: Worker, pool: Pool, stock: Stock) -> tuple[Batch, Segment, int, int] | None:
     """Return the batch, the segment and the jobs ``first, stop`` of a worker's next lease; None if it gets none.
 
     The batch of the highest priority goes first, and of several the one that has been served least, among those that
-    may grant to this worker and have jobs that its engine can run. Fair queueing by start time: each batch's account
-    (`Batch.served`) is charged with the work granted, so a batch of one waits for one lease, however many jobs another
-    one has.
+    may grant to this worker and have jobs that its engine can run, for which enough of its resources is free. Fair
+    queueing by start time: each batch's account (`Batch.served`) is charged with the work granted, so a batch of one
+    waits for one lease, however many jobs another one has.
     """
-    can = pool.engines[worker.engine].can
-    able = [batch for batch in hungry if batch.admits(worker.number) and any(map(can.take, batch.kinds))]
+    engine = pool.engines[worker.engine]
+    able = [b for b in hungry if b.admits(worker.number) and engine.takes(b) and stock.serves(engine, worker, b)]
     while able:
         batch = min(able, key=lambda batch: (-batch.priority, batch.served))
         run = choose_run(batch, worker, pool)
@@ -63,12 +64,21 @@ def equal_slots(batch: Batch, engine: str, pool: Pool) -> float:
     """Return how many slots of this engine's speed all that are at work amount to: a faster one counts for more."""
     here = batch.seconds_on(engine)
     if here is None or len(batch.speeds) < 2:  # noqa: PLR2004  (nothing to compare)
-        return pool.slots()
+        return pool.slots(batch.wants)
     return sum(
-        other.slots * here / max(batch.seconds_on(other.name) or here, 1e-7)
+        batch.wants.times(other.resources, other.slots) * here / max(batch.seconds_on(other.name) or here, 1e-7)
         for other in pool.engines.values()
-        if other.at_work and any(map(other.can.take, batch.kinds))
+        if other.at_work and other.takes(batch)
     )
+
+
+def queued_for(batch: Batch, can: Abilities) -> int:
+    """Return how many queued jobs of a batch an engine of these abilities can run."""
+    queued = batch.jobs[State.QUEUED]
+    if all(map(can.take, batch.kinds)):
+        return len(queued)
+    runs = [run for s in batch.segments if can.take(s.service) for run in queued.overlap(s.first, s.stop)]
+    return sum(stop - first for first, stop in runs)
 
 
 def _takable(batch: Batch, queued: Ranges, can: Abilities) -> tuple[int, int] | None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import settings
+from jupyter_dsage.core.wants import NOTHING, Wants
+
+if TYPE_CHECKING:
+    from jupyter_dsage.core.batch import Batch
 
 
 class Stage(Enum):
@@ -58,6 +62,8 @@ class Worker:
     """(batch, job) after its last lease: where it goes on when segments matter."""
     held: list[int] = field(default_factory=list)
     """The leases that lapsed when its host fell silent, and that it may still be running."""
+    idle_since: float | None = None
+    """Since when it has had no work, where its engine lets go of such workers."""
 
     def holds(self, segment: int) -> tuple[bool, tuple[int, ...]]:
         """Note that the segment is used; return whether it was there, and which ones are to be dropped."""
@@ -91,6 +97,12 @@ class Engine:
     failure: Any = None
     """The story of why it cannot start workers; None while it can."""
     last_story: Any = None
+    resources: dict[str, int] = field(default_factory=dict)
+    """What it has for its jobs, by name: no more is ever taken at once."""
+    idle: float = 0.0
+    """Seconds without work after which a worker leaves (0: it stays)."""
+    resting: int = 0
+    """Slots whose workers have left for want of work."""
 
     @property
     def state(self) -> str:
@@ -105,6 +117,14 @@ class Engine:
     def at_work(self) -> bool:
         """Whether its workers can be given leases."""
         return self.opened and not self.away and not self.leaving and self.failure is None
+
+    def suits(self, wants: Wants) -> bool:
+        """Tell whether it is one of those that are wanted, and has as much as one job wants."""
+        return wants is NOTHING or (wants.name(self.name) and wants.times(self.resources, 1) > 0)
+
+    def takes(self, batch: Batch) -> bool:
+        """Tell whether it can run jobs of a batch, some of them at least."""
+        return self.suits(batch.wants) and any(map(self.can.take, batch.kinds))
 
     def backoff(self) -> float:
         """Return the seconds to wait before the next start: none at first, then doubling."""
@@ -146,20 +166,25 @@ class Pool:
         return "away" if self.engines[worker.engine].away else worker.stage.value
 
     def missing(self, engine: Engine) -> int:
-        """Return how many workers an engine has less than slots (below 0: more)."""
-        return engine.slots - len(self.of(engine.name))
+        """Return how many workers an engine has less than slots that are not resting (below 0: more)."""
+        return engine.slots - engine.resting - len(self.of(engine.name))
 
-    def slots(self) -> int:
-        """Return the slots of all engines that are at work."""
-        return sum(engine.slots for engine in self.engines.values() if engine.at_work)
+    def slots(self, wants: Wants = NOTHING) -> int:
+        """Return how many jobs that want this can run at once at the engines that are at work."""
+        return sum(
+            wants.times(engine.resources, engine.slots)
+            for engine in self.engines.values()
+            if engine.at_work and wants.name(engine.name)
+        )
 
-    def able(self, service: str | None) -> list[Engine]:
+    def able(self, service: str | None, wants: Wants) -> list[Engine]:
         """Return the engines that can run jobs of this kind, and those of which that is not known yet."""
-        return [engine for engine in self.engines.values() if not engine.opened or engine.can.take(service)]
+        suited = [engine for engine in self.engines.values() if engine.suits(wants)]
+        return [engine for engine in suited if not engine.opened or engine.can.take(service)]
 
-    def hopeless(self, service: str | None) -> bool:
+    def hopeless(self, service: str | None, wants: Wants) -> bool:
         """Tell whether no engine can run jobs of this kind now, nor may come to."""
-        able = self.able(service)
+        able = self.able(service, wants)
         if not self.engines or any(engine.failure is None for engine in able):
             return False
         at_work = {worker.engine for worker in self.workers.values()}

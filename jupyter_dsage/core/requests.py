@@ -41,6 +41,7 @@ def handle(s: Scheduler, event: Request) -> None:
             memory=event.memory,
             once=event.once,
             priority=event.priority,
+            wants=event.wants,
         )
         return
     batch = s.batches[event.batch]

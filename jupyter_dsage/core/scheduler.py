@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.core import commands as c
-from jupyter_dsage.core import ends, engines, invariants, placement, requests, restore
+from jupyter_dsage.core import ends, engines, invariants, placement, requests, resting, restore
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.leases import Lease
 from jupyter_dsage.core.pool import Pool, Stage
@@ -19,6 +19,7 @@ from jupyter_dsage.core.ranges import Ranges
 from jupyter_dsage.core.retry import retry_after_exception, retry_after_loss
 from jupyter_dsage.core.snapshot import Snapshot, take
 from jupyter_dsage.core.states import State
+from jupyter_dsage.core.stock import Stock
 
 if TYPE_CHECKING:
     from jupyter_dsage.core.batch import Batch
@@ -88,6 +89,7 @@ class Scheduler:
         engines.start_due(self, now)
         self._fill(now)
         self._rebalance(now)
+        resting.handle(self, now)
         ends.give_up(self)
         return self._out
 
@@ -95,6 +97,7 @@ class Scheduler:
         """Return when `TimePassed` is due at the latest, or None while only events matter."""
         times = [due for engine in self.pool.engines.values() for due in engine.due]
         times += [w.due for w in self.pool.starting.values() if not self.pool.engines[w.engine].away]
+        times += resting.dues(self)
         times += [due for due, _ in self._recallable()]
         return min(times, default=None)
 
@@ -251,13 +254,14 @@ class Scheduler:
     def _fill(self, now: float) -> None:
         """Grant leases until nobody has room or nothing is queued: idle workers first."""
         hungry = [batch for batch in self.batches.values() if batch.hungry()]
+        stock = Stock(self)
         for depth in range(settings.LEASES_IN_FLIGHT):
             for number in list(self._room):
                 if not hungry:
                     return
                 worker = self.pool.workers[number]
                 if len(worker.leases) == depth and self._has_room(worker, now):
-                    self._grant(worker, hungry, now)
+                    self._grant(worker, hungry, stock, now)
 
     def _has_room(self, worker: Worker, now: float) -> bool:
         """Tell whether a worker may have one more: a second lease only behind a first that is short."""
@@ -267,11 +271,13 @@ class Scheduler:
         short = max(settings.DEPTH_SECONDS, settings.DEPTH_LATENCIES * running.latency)
         return 0 < running.estimate <= short and not running.recalled and now < running.due
 
-    def _grant(self, worker: Worker, hungry: list[Batch], now: float) -> None:
-        chosen = placement.choose(hungry, worker, self.pool)
+    def _grant(self, worker: Worker, hungry: list[Batch], stock: Stock, now: float) -> None:
+        chosen = placement.choose(hungry, worker, self.pool, stock)
         if chosen is None or (worker.leases and (chosen[0].seconds is None or chosen[0].once)):
             return
         batch, segment, first, stop = chosen
+        if not worker.leases:
+            stock.granted(worker, batch.wants)
         batch.jobs.move(first, stop, State.QUEUED, State.RUNNING)
         lease = Lease(
             self._next_lease, worker.number, batch.number, segment.number, first, stop, now,
@@ -321,9 +327,10 @@ class Scheduler:
 
     def _recallable(self) -> list[tuple[float, Lease]]:
         idle = {self.pool.workers[n].engine for n in self._room if not self.pool.workers[n].leases}
+        idle |= {engine.name for engine in self.pool.engines.values() if engine.resting and engine.at_work}
         if not idle:
             return []
-        able = [self.pool.engines[name].can for name in idle]
+        able, stock = [self.pool.engines[name] for name in idle], Stock(self)
         out = []
         for worker in self.pool.workers.values():
             begun = True
@@ -332,7 +339,7 @@ class Scheduler:
                 batch = self.batches[lease.batch]
                 others = batch.limit is None or len(batch.workers) < batch.limit
                 service = batch.segment_of(lease.first).service
-                others = others and any(can.take(service) for can in able)
+                others = others and any(e.can.take(service) and stock.times(e, batch) for e in able)
                 if others and not lease.recalled and lease.unstarted(begun=begun):
                     out.append((lease.due, lease))
                 begun = False

@@ -42,13 +42,18 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """One engine: its slots, why it cannot start workers (None while it can), where it stands, what it can do."""
+    """One engine: its slots, why it cannot start workers (None while it can), where it stands, what it can do.
+
+    `resources`: what it has, name and amount; `resting`: slots whose workers have left for want of work.
+    """
 
     engine: str
     slots: int
     failure: object
     state: str
     can: Abilities
+    resources: tuple[tuple[str, int], ...] = ()
+    resting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,10 @@ def take(s: Scheduler) -> Snapshot:
         for b in s.batches.values()
     )
     workers = tuple(WorkerState(w.number, w.engine, s.pool.stage_of(w), len(w.leases)) for w in s.pool.workers.values())
-    engines = tuple(EngineState(e.name, e.slots, e.failure, e.state, e.can) for e in s.pool.engines.values())
+    engines = tuple(
+        EngineState(e.name, e.slots, e.failure, e.state, e.can, tuple(e.resources.items()), e.resting)
+        for e in s.pool.engines.values()
+    )
     return Snapshot(batches, workers, engines, s.dropped)
 
 

@@ -14,6 +14,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.scheduler import Scheduler
+from jupyter_dsage.core.wants import NOTHING, Wants
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Batch:
     number: int
     limit: int | None
     retries: int
+    wants: Wants = NOTHING
     total: int = 0
     paused: bool = False
     ended: dict = field(default_factory=dict)
@@ -210,6 +212,10 @@ class Model(RuleBasedStateMachine):
 
     def service(self, count):
         """Return the service that a segment of so many jobs calls."""
+
+    def wants(self, count):  # noqa: ARG002
+        """Return what each job of a batch of so many wants of its engine."""
+        return NOTHING
 
     # --- always --------------------------------------------------------------------------------------------
 

@@ -32,8 +32,8 @@ class SchedulerMachine(Model):
 
     def open(self, retries, limit, count):
         number = len(self.batches) + 1
-        self.batches[number] = Batch(number, limit, retries)
-        self.handle(e.BatchOpened(number, str(number), retries, limit))
+        batch = self.batches[number] = Batch(number, limit, retries, self.wants(count))
+        self.handle(e.BatchOpened(number, str(number), retries, limit, wants=batch.wants))
         for at in range(0, count, 8):
             self.add(self.batches[number], min(8, count - at))
 

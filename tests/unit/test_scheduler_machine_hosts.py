@@ -5,6 +5,7 @@ Workers of a silent host live on in the machine: they run, end, die, and what th
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,6 +16,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.pool import Abilities, Stage
+from jupyter_dsage.core.wants import NOTHING, Wants
 from tests.unit.test_scheduler_machine import SchedulerMachine, run
 
 ABILITIES = [
@@ -24,6 +26,13 @@ ABILITIES = [
     Abilities(functions=False, services=frozenset({"s"})),
 ]
 abilities = st.sampled_from(ABILITIES)
+WANTS = [
+    Wants(resources=(("gpu", 1),)),
+    Wants(resources=(("gpu", 2),)),
+    Wants(("engine 1", "engine 3")),
+    Wants(("engine 2",), (("gpu", 1), ("licence", 1))),
+]
+RESOURCES = [(), (("gpu", 1),), (("gpu", 2),), (("gpu", 2), ("licence", 1))]
 
 
 @dataclass
@@ -34,6 +43,7 @@ class Host:
     state: str
     slots: int
     can: Abilities
+    resources: dict = field(default_factory=dict)
     outbox: list = field(default_factory=list)
     reopening: bool = False
 
@@ -64,6 +74,10 @@ class HostsMachine(SchedulerMachine):
         self.kinds[self.segments_made] = kind
         return kind
 
+    def wants(self, count):
+        """Have one batch in two want something of its engines, now and then what nobody has."""
+        return WANTS[count // 2 % len(WANTS)] if count % 2 else NOTHING
+
     def carry_out(self, command, event):
         super().carry_out(command, event)
         match command:
@@ -73,11 +87,24 @@ class HostsMachine(SchedulerMachine):
                 host = self.hosts[self.workers[command.worker].engine]
                 assert host.state == "open"
                 assert host.can.take(self.kinds[command.segment])
+                self.gives_what_it_has(host, self.batches[command.batch].wants)
             case c.ReopenEngine(name):
                 assert self.hosts[name].state == "failed"
                 self.hosts[name].reopening = True
             case c.CloseEngine(name):
                 self.closed(name)
+
+    def gives_what_it_has(self, host, wants):
+        """Jobs run where they are wanted, and together take no more than there is: each worker runs one at a time."""
+        assert not wants.engines or host.name in wants.engines
+        taken = Counter()
+        for worker in self.workers.values():
+            if worker.engine == host.name and not worker.gone:
+                most = Counter()
+                for lease in worker.leases:
+                    most |= Counter(dict(self.batches[lease.batch].wants.resources))
+                taken += most
+        assert all(amount <= host.resources.get(name, 0) for name, amount in taken.items())
 
     def closed(self, name):
         """Hear nothing more of an engine."""
@@ -91,30 +118,51 @@ class HostsMachine(SchedulerMachine):
         kinds = {self.kinds[n] for n, (batch, *run) in self.segments.items()
                  if batch.number == told.batch and jobs & set(range(*run))}  # fmt: skip
         (kind,) = kinds
-        able = [host for host in self.hosts.values() if host.state == "failed" or host.can.take(kind)]
-        able += [host for host in self.hosts.values() if host.state == "connecting"]
+        wants = self.batches[told.batch].wants
+        suited = [
+            host
+            for host in self.hosts.values()
+            if (not wants.engines or host.name in wants.engines)
+            and all(host.resources.get(name, 0) >= amount for name, amount in wants.resources)
+        ]
+        able = [host for host in suited if host.state == "failed" or host.can.take(kind)]
+        able += [host for host in suited if host.state == "connecting"]
         assert self.hosts
         assert all(self.s.pool.engines[host.name].failure is not None for host in able)
         assert not [worker for worker in self.workers.values() if self.hosts[worker.engine] in able]
-        assert (told.story == c.NoEngine(kind)) == (not able)
+        assert (told.story == c.NoEngine(kind, wants)) == (not able)
 
     # --- hosts ---------------------------------------------------------------------------------------------
 
-    @initialize(slots=st.integers(1, 3), others=st.lists(abilities, min_size=1, max_size=2), retries=st.integers(0, 1))
-    def begin(self, slots, others, retries):
+    @initialize(
+        slots=st.integers(1, 3),
+        others=st.lists(abilities, min_size=1, max_size=2),
+        retries=st.integers(0, 1),
+        resources=st.sampled_from(RESOURCES),
+        idle=st.sampled_from([0.0, 0.5]),
+    )
+    def begin(self, slots, others, retries, resources, idle):
         for can in (Abilities(), *others):
-            self.add_host(can, slots, opened=True)
+            self.add_host(can, slots, opened=True, resources=resources, idle=idle)
         for number in list(self.workers):
             self.join(number)
         self.open(retries, None, 40)
 
     @precondition(lambda self: len(self.hosts) < 4)
-    @rule(can=abilities, slots=st.integers(1, 2), opened=st.booleans())
-    def add_host(self, can, slots, opened):
+    @rule(
+        can=abilities,
+        slots=st.integers(1, 2),
+        opened=st.booleans(),
+        resources=st.sampled_from(RESOURCES),
+        idle=st.sampled_from([0.0, 0.0, 0.05, 2.0]),
+    )
+    def add_host(self, can, slots, opened, resources=(), idle=0.0):
         self.named += 1
         name = f"engine {self.named}"
-        self.hosts[name] = Host(name, "open" if opened else "connecting", slots, can)
-        self.handle(e.EngineOpened(name, slots, can) if opened else e.EngineAdded(name))
+        self.hosts[name] = Host(name, "connecting", slots, can, dict(resources))
+        self.handle(e.EngineAdded(name, resources, idle))
+        if opened:
+            self.connected(self.hosts[name], opens=True)
 
     @rule(event=st.sampled_from([e.RefreshAsked(), e.TimePassed()]))
     def engines_change(self, event):
@@ -235,7 +283,8 @@ class HostsMachine(SchedulerMachine):
             staying = [w for w in workers if w.stage in {Stage.STARTING, Stage.READY}]
             assert len(staying) <= engine.slots
             if engine.at_work and not engine.due:
-                assert len(workers) >= engine.slots, "a worker that is missing is never started"
+                assert len(workers) >= engine.slots - engine.resting, "a worker that is missing is never started"
+            assert 0 <= engine.resting <= (engine.slots if engine.idle else 0)
 
     def recover(self):
         for host in list(self.hosts.values()):
