@@ -14,7 +14,7 @@ PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test test-all parts lint bench bench-quick bench-core profile clean
+.PHONY: help demo lab test test-all test-slurm parts lint bench bench-quick bench-core profile clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -29,7 +29,12 @@ test: $(VENV)/.stamp-test parts ## run the tests, but not the slow ones
 	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) $(ARGS)
 
 test-all: $(VENV)/.stamp-test parts ## run every test
-	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest -m "not slurm" $(PARALLEL) $(ARGS)
+
+test-slurm: $(VENV)/.stamp-test ## run the tests on a real Slurm, which is installed if it is not there (root and apt)
+	@command -v slurmctld >/dev/null && command -v munged >/dev/null || \
+	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
+	$(BIN)/python -m pytest -m slurm $(ARGS)
 
 lint: $(VENV)/.stamp-lint ## check format, rules and types
 	$(BIN)/python -m ruff format --check .

@@ -54,6 +54,10 @@ PARTS: dict[str, tuple[str, Callable[[], bool]]] = {
         "OpenSSH's server and client (Debian: openssh-server, openssh-client)",
         lambda: SSHD is not None and shutil.which("ssh") is not None,
     ),
+    "slurm": (
+        "Slurm, munge and to run as root (Debian: slurm-wlm, munge; `make test-slurm` installs them)",
+        lambda: os.geteuid() == 0 and all(map(shutil.which, ("sbatch", "slurmctld", "slurmd", "munged"))),
+    ),
     "namespaces": (
         "network namespaces (Linux, root with the right to make them, iproute2's `ip`, /dev/net/tun)",
         has_namespaces,

@@ -1,9 +1,11 @@
-"""URLs of engines beyond this machine that are no worker servers: ``ssh://``. One parser each."""
+"""URLs of engines beyond this machine that are no worker servers: ``ssh://``, ``slurm:``. One parser each."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from jupyter_dsage import settings
 from jupyter_dsage.errors import EngineError
 from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, linger_of, options_of, slots_of
 
@@ -43,5 +45,40 @@ def _ssh(url: str, parts: SplitResult, port: int | None) -> EngineURL:
     return EngineURL(name, slots, None, note, host, port or 0, "", linger_of(url, options), "ssh", tuple(said))
 
 
-PARSERS: dict[str, Callable[[str, SplitResult, int | None], EngineURL]] = {"ssh": _ssh}
+def slurm_name(options: dict[str, str]) -> str:
+    """Return the name of a Slurm engine for people: by its partition, where one is named."""
+    return f"slurm:{options['partition']}" if options.get("partition") else "slurm"
+
+
+def _slurm(url: str, parts: SplitResult, port: int | None) -> EngineURL:  # noqa: ARG001  (all of them are called alike)
+    """``slurm:?partition=…&nodes=2&slots=16&address=login1:0&time=2:00:00``."""
+    own = ("slots", "nodes", "address", "folder", "python", "linger")
+    options = options_of(url, parts.query, (*own, *settings.SLURM_OPTIONS))
+    if parts.netloc or parts.path.strip("/"):
+        raise EngineError(f"{url!r} names a host: Slurm's own commands are used; try 'slurm:?partition=debug&slots=8'.")
+    if not options.get("address"):
+        raise EngineError(
+            f"{url!r} needs an address: the nodes call back to this machine, so name it as they know it, as in "
+            "'slurm:?slots=8&address=login1' (and a port after a colon, if a firewall lets in but some)."
+        )
+    host, _, listen = options["address"].rpartition(":") if ":" in options["address"] else (options["address"], "", "0")
+    if not host or not listen.isdecimal() or int(listen) > _MOST_PORT:
+        raise EngineError(f"{url!r}: address={options['address']!r} is no host, and no host:port.")
+    nodes = slots_of(url, options.get("nodes", "1")) or 1
+    slots = slots_of(url, options.get("slots")) or nodes
+    if slots % nodes:
+        raise EngineError(f"{url!r}: {slots} slots cannot be shared evenly by {nodes} nodes: make slots a multiple.")
+    if not all(value.isprintable() and value.strip() for value in options.values()):
+        raise EngineError(f"{url!r} has an option without a value: leave it out.")
+    if find_spec("cryptography") is None:
+        raise EngineError(f"{url!r} needs TLS certificates: pip install 'jupyter_dsage[remote]'.")
+    said = [(key, options[key]) for key in ("folder", "python", *settings.SLURM_OPTIONS) if key in options]
+    said += [("nodes", str(nodes)), ("each", str(slots // nodes))]
+    name = slurm_name(options)
+    linger = linger_of(url, options)
+    return EngineURL(name, slots, None, "", host, int(listen), "", linger, "slurm", tuple(said))
+
+
+_MOST_PORT = 65_535
+PARSERS: dict[str, Callable[[str, SplitResult, int | None], EngineURL]] = {"ssh": _ssh, "slurm": _slurm}
 """Scheme -> what reads its URL (the text, its parts, its port); raises EngineError for what cannot be used."""

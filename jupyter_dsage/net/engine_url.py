@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from jupyter_dsage.errors import EngineError
 from jupyter_dsage.net import cluster_urls
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _OLD_SPELLINGS = ("pbu", "pb")
 _BARE = ("local:", "dask:", "ray:", "slurm:")
 """What may stand without a host."""
-_LATER = ("dask", "ray", "slurm")
+_LATER = ("dask", "ray")
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -38,6 +38,8 @@ def engine_name(url: str) -> str:
         return _server_name(host, port)
     if parts.scheme in cluster_urls.PARSERS and host:
         return cluster_urls.name_of(parts.scheme, parts.username, host, port)
+    if parts.scheme == "slurm":
+        return cluster_urls.slurm_name(dict(parse_qsl(parts.query)))
     return parts.scheme or url
 
 

@@ -7,6 +7,7 @@ of bytes that something else carries, such as ssh). Used by engines on the child
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from jupyter_dsage import settings
@@ -57,8 +58,8 @@ class Redialer(Generic[L]):
 
     # --- what an heir says ---------------------------------------------------------------------------------
 
-    def _connect(self) -> L:
-        """Return a new link, watched by the poller."""
+    def _connect(self) -> L | None:
+        """Return a new link, watched by the poller; None where there is nothing to connect to yet."""
         raise NotImplementedError
 
     def _hang_up(self, link: L) -> None:
@@ -132,8 +133,16 @@ class Redialer(Generic[L]):
     def _dial(self, now: float) -> None:
         self._since = now
         self._link = self._connect()
+        if self._link is None:
+            self._next_dial = now + settings.REDIAL_SECONDS
+            return
         with contextlib.suppress(PeerGoneError):  # then `_fate` tells why
             self._link.send(remote.greeting(self._hello()))
+
+    def drop(self, why: str) -> None:
+        """Let go of the link that there is, if there is one; the next is dialled when it is due."""
+        if self._link is not None:
+            self._drop(why, time.monotonic())
 
     def _drop(self, why: str, now: float) -> None:
         self.trouble = why

@@ -65,7 +65,7 @@ class StreamDialer(Redialer[_LineLink]):
     def __init__(
         self,
         hello: Callable[[], remote.Dial],
-        line: Callable[[], Line],
+        line: Callable[[], Line | None],
         poller: Poller,
         step_seconds: float,
         patience: float,
@@ -77,9 +77,12 @@ class StreamDialer(Redialer[_LineLink]):
         self.step_seconds = step_seconds
         self.patience = patience
 
-    def _connect(self) -> _LineLink:
+    def _connect(self) -> _LineLink | None:
         self.wait_gone(0)
-        link = _LineLink(self._line())
+        line = self._line()
+        if line is None:
+            return None
+        link = _LineLink(line)
         self._poller.watch(link)
         return link
 

@@ -2,23 +2,28 @@
 
 ``ssh HOST python -m jupyter_dsage.worker.bridge NAME`` is how a child reaches a host where nobody runs a server: ssh
 says who the user is, and the server's socket lies in a folder that is open to that user only. The bridge reads nothing
-of what it carries, and ends with either side.
+of what it carries, and ends with either side. With ``--call FILE`` it is the bridge that calls the child, from a node
+where a batch system has started it; it ends with the room server.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import selectors
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from jupyter_dsage import settings
-from jupyter_dsage.errors import StartError
+from jupyter_dsage.errors import PeerGoneError, StartError
+from jupyter_dsage.lazy import psutil
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
 
@@ -37,7 +42,7 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def reach(name: str) -> socket.socket:
+def reach(name: str, *, start: bool = True) -> socket.socket:
     """Return a connection to the room server of this name, started if there is none; raises StartError."""
     folder = folder_of(name)
     deadline = time.monotonic() + settings.ROOMS_START_SECONDS
@@ -50,6 +55,8 @@ def reach(name: str) -> socket.socket:
             sock.close()
         else:
             return sock
+        if not start:
+            raise StartError("The room server has gone.")
         if server is None:
             server = _start(folder_of(name))
         if server.poll() is not None or time.monotonic() > deadline:
@@ -111,12 +118,64 @@ def _wish(selector: selectors.BaseSelector, ways: dict[int, bytes], to: dict[int
             selector.modify(end, events)
 
 
-def main() -> None:
-    """Be a bridge: the one argument is the server's name, 12 hexadecimal digits."""
-    if len(sys.argv) != 2 or not _NAME.fullmatch(sys.argv[1]):  # noqa: PLR2004  (the program and its argument)
-        raise SystemExit("A room server is named by 12 hexadecimal digits.")
+def answer(path: Path) -> None:
+    """Call the child that a call file names, again whenever the line drops, until the room server has gone."""
+    from jupyter_dsage.net import call  # TLS, which ssh does without
+
+    known = call.read_file(path)
+    name = f"{socket.gethostname()}-{os.environ.get('SLURM_PROCID', '0')}"
+    place = hashlib.sha256(f"{known.place} {name}".encode()).hexdigest()[:12]
+    sock = reach(place)
+    server = _server_of(sock)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(server, signal.SIGTERM))
+    wait = settings.DIAL_BACKOFF_SECONDS
+    while _lives(server):
+        try:
+            with call.call(known, name) as line:
+                wait = settings.DIAL_BACKOFF_SECONDS
+                call.pump(line, sock)
+        except PeerGoneError as error:
+            print(error, file=sys.stderr, flush=True)  # noqa: T201  (what a batch system keeps of a job)
+            time.sleep(wait)
+            wait = min(2 * wait, settings.REDIAL_SECONDS)
+        else:
+            sock.close()
+            if not _lives(server):
+                return
+            try:
+                sock = reach(place, start=False)
+            except StartError:
+                return
+
+
+def _server_of(sock: socket.socket) -> int:
+    """Return the process at the other end of a local socket."""
+    size = struct.calcsize("3i")
+    pid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[0]
+    return pid
+
+
+def _lives(server: int) -> bool:
+    """Tell whether the room server runs; one that this process started has nobody else to collect it."""
     try:
-        sock = reach(sys.argv[1])
+        return psutil.Process(server).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def main() -> None:
+    """Be a bridge for standard input and output, or (``--call FILE``) for a call to a child.
+
+    The argument is the server's name, 12 hexadecimal digits, or the path of a call file.
+    """
+    words = sys.argv[1:]
+    try:
+        if len(words) == 2 and words[0] == "--call":  # noqa: PLR2004  (an option and its value)
+            answer(Path(words[1]))
+            return
+        if len(words) != 1 or not _NAME.fullmatch(words[0]):
+            raise SystemExit("A room server is named by 12 hexadecimal digits.")
+        sock = reach(words[0])
     except (StartError, OSError) as error:
         raise SystemExit(str(error)) from None
     with sock, contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -259,7 +259,7 @@ def test_a_large_argument_delays_no_beat_no_small_job_and_no_cancel(field):
         victim = field.held(session, "victim", gate="never")
         field.wire.shape(rate=40e6)
         begun = time.monotonic()
-        large = session.submit(history.size_of, field.folder, "large", bytes(200_000_000))
+        large = session.submit(history.size_of, field.folder, "large", os.urandom(200_000_000))
         passed = field.wire.counts()["a->b"].passed
         until(lambda: field.wire.counts()["a->b"].passed > passed + 20_000, "a tenth of the argument")
         batch = field.scatter(session, 100, 0.01)
@@ -267,7 +267,7 @@ def test_a_large_argument_delays_no_beat_no_small_job_and_no_cancel(field):
         ended = past.worked("end", pids(session, REMOTE))
         victim.cancel()
         until(lambda: past.pids("interrupt", "victim"))
-        say(f"the cancelled job ended {past.worked('end', pids(session, 'dsage:')) - ended} jobs after the cancel")
+        say(f"the cancelled job ended {past.worked('end', pids(session, REMOTE)) - ended} jobs after the cancel")
         assert batch.results(timeout=60) == squares(100)
         assert not past.started("large"), "the argument came before small things that were to pass it"
         assert large.result(60) == 200_000_000

@@ -19,9 +19,10 @@ import pytest
 import jupyter_dsage as dsage
 from jupyter_dsage.core.pool import Abilities
 from jupyter_dsage.testing import FakeSession, fake_session
-from tests.needs import needs
+from tests.needs import PARTS, needs
 from tests.process import jobs
 from tests.process.until import until
+from tests.slurm_cluster import Cluster, slurm_cluster
 from tests.sshd import SSHD, Sshd, sshd
 from tests.worker_server import WorkerServer, worker_server
 
@@ -86,11 +87,26 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd | None
         yield made
 
 
-@pytest.fixture(params=["fake", "local", "dsage", pytest.param("ssh", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", autouse=True)
+def slurm(request: pytest.FixtureRequest) -> Iterator[Cluster | None]:
+    """Give one Slurm for all tests, if they are asked for."""
+    asked = any("slurm" in item.keywords for item in request.session.items)
+    if not asked or not PARTS["slurm"][1]():
+        yield None
+        return
+    with slurm_cluster() as made:
+        yield made
+
+
+SLOW = [pytest.param("ssh", marks=pytest.mark.slow), pytest.param("slurm", marks=[pytest.mark.slow, pytest.mark.slurm])]
+
+
+@pytest.fixture(params=["fake", "local", "dsage", *SLOW])
 def kit(
     request: pytest.FixtureRequest,
     server: WorkerServer,
     ssh_server: Sshd | None,
+    slurm: Cluster | None,
     monkeypatch: pytest.MonkeyPatch,
     nothing_left: None,  # noqa: ARG001
     tmp_path: Path,
@@ -107,6 +123,11 @@ def kit(
         assert ssh_server is not None
         monkeypatch.setenv("DSAGE_SSH", ssh_server.ssh)
         url = ssh_server.url
+    if request.param == "slurm":
+        needs("slurm")
+        assert slurm is not None
+        monkeypatch.setenv("SLURM_CONF", slurm.conf)
+        url = slurm.url
     path = tmp_path / "child.log"
     with path.open("w") as log, dsage.spawn(url, log=log) as session:
         assert session.wait_for_workers(30)
@@ -413,6 +434,10 @@ def test_a_busy_worker_is_replaced_when_its_job_is_done(kit, tmp_path):
 
 
 def test_an_engine_is_scaled_up_and_down_while_a_batch_runs(kit, tmp_path):
+    if kit.kind == "slurm":
+        with pytest.raises(dsage.EngineError, match="keeps its number of slots"):
+            kit.session.scale(kit.name, 4)
+        return
     batch = kit.session.scatter(jobs.held, [((str(tmp_path), n), {}) for n in range(8)])
     kit.session.scale(kit.name, 4)
     until(lambda: sum(jobs.starts(tmp_path, n) for n in range(8)) == 4)
@@ -439,7 +464,12 @@ def test_an_engine_says_where_it_is_and_what_it_can_do(kit):
     off()
     [shown] = views[-1]["engines"]
     wanted = {"name": kit.name, "host": engine.host, "state": "open", "slots": 2, "workers": 2, "running": 0}
-    assert shown == wanted | {"finished": 10, "failed": 0, "note": "", "cannot": []}
+    assert shown == wanted | {
+        "finished": 10,
+        "failed": 0,
+        "note": "",
+        "cannot": ["scale"] if kit.kind == "slurm" else [],
+    }
     assert {worker["engine"] for worker in views[-1]["workers"]} == {kit.name}
     assert {worker["pid"] for worker in views[-1]["workers"]} == kit.pids
 

@@ -21,6 +21,10 @@ def make(setup: EngineSetup, supervisor: m.SupervisorSetup, network: Network, po
         from jupyter_dsage.child.engines.ssh import SshEngine
 
         return SshEngine(setup, poller)
+    if setup.kind == "slurm":
+        from jupyter_dsage.child.engines.slurm import SlurmEngine
+
+        return SlurmEngine(setup, poller)
     from jupyter_dsage.child.engines.local import LocalEngine
 
     return LocalEngine(setup, supervisor, network, poller)

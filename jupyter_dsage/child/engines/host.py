@@ -102,6 +102,7 @@ class HostEngine:
         self._way = way(self._hello)
         self._open = False
         """Whether the scheduler takes it for open: its workers are known there."""
+        self._granted = 0
         self._away = False
         self._latency = 0.0
         self._failed = False
@@ -283,10 +284,25 @@ class HostEngine:
         return [*news, e.EngineOpened(self.name, message.slots, can, self._way.latency)]
 
     def _note_slots(self, slots: int) -> None:
+        self._granted = slots
         self.note = self._setup.note if slots else "all of its slots are taken by others"
 
     def _know(self) -> None:
         """Do what is to be done when the host has answered anew."""
+
+    @property
+    def slots(self) -> int:
+        """How many jobs run there at once, as it answered last; 0 while it is not open."""
+        return self._granted if self._open else 0
+
+    @property
+    def workers(self) -> Collection[int]:
+        """The workers that are there, or on their way."""
+        return self._workers.keys()
+
+    def give_up(self, why: str) -> list[Event | News]:
+        """Lose its workers at once, for somebody knows that they are gone."""
+        return self._lose(why)
 
     def _lose(self, why: str) -> list[Event | News]:
         """Give the engine up, until it answers after all or somebody wants it again."""
