@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.core import events as e
+from jupyter_dsage.core.wants import NOTHING, Wants
 from jupyter_dsage.errors import ProtocolError
 from jupyter_dsage.wire import messages as m
 
@@ -43,8 +44,15 @@ def from_client(message: m.Message, frames: list[Frame], scheduler: Scheduler, p
                 message.memory,
                 message.once,
                 message.priority,
+                _wants(message),
             )
     return _about_batch(message, frames, scheduler, payloads)
+
+
+def _wants(message: m.OpenBatch) -> Wants:
+    if not message.engines and not message.resources:
+        return NOTHING
+    return Wants(message.engines, message.resources)
 
 
 def _about_batch(message: m.Message, frames: list[Frame], scheduler: Scheduler, payloads: Payloads) -> Event:

@@ -33,7 +33,7 @@ from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.setup import EngineSetup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from jupyter_dsage.child.engines.engine import Engine, News
     from jupyter_dsage.core.events import Event
@@ -130,8 +130,7 @@ class Child:
 
     def open(self) -> None:
         """Open the engines."""
-        for engine in self._wanted_engines():
-            self._open_engine(engine)
+        self._open_engines(self._wanted_engines())
 
     def step(self) -> None:
         """Wait for what is next, and do it."""
@@ -205,7 +204,16 @@ class Child:
 
     # --- engines -------------------------------------------------------------------------------------------
 
-    def _open_engine(self, setup: EngineSetup) -> None:
+    def _open_engines(self, setups: Iterable[EngineSetup]) -> None:
+        """Open engines; the scheduler is told of all of them first, for what one cannot run waits for another."""
+        made = [(self._made(setup), setup) for setup in setups]
+        for engine, setup in made:
+            self._handle(e.EngineAdded(engine.name, setup.resources, setup.idle))
+        for engine, _ in made:
+            for event in engine.open():
+                self._handle(event)
+
+    def _made(self, setup: EngineSetup) -> Engine:
         host = m.SupervisorSetup("", self._setup.folder, self._setup.cwd, self._setup.path, keep=self._setup.store)
         lineage = self._journal.meta("lineage") if self._journal else ""
         engine = self._make_engine(msgspec.structs.replace(setup, lineage=lineage), host, self._network, self._poller)
@@ -213,8 +221,7 @@ class Child:
         self._setups[engine.name] = setup
         self._keep_engines()
         log.info("engine %s: %d slots%s", engine.name, setup.slots, f" ({setup.note})" if setup.note else "")
-        for event in engine.open():
-            self._handle(event)
+        return engine
 
     def _is_here(self, engine: str) -> bool:
         """Tell whether an engine's workers are processes of this host, started for this session."""
@@ -277,7 +284,7 @@ class Child:
             raise MissingError(f"There is no engine {name!r}; there is {', '.join(self._engines) or 'none'}.")
         match message:
             case m.AddEngine():
-                self._open_engine(message.engine)
+                self._open_engines([message.engine])
                 return f"The engine {name} was added."
             case m.RemoveEngine():
                 if not any(one.state != "leaving" for one in self._scheduler.pool.engines.values() if one.name != name):

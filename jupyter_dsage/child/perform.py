@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.child.recorder import Entry
-from jupyter_dsage.child.stories import tale, tell, trouble, unstored
+from jupyter_dsage.child.stories import note_of, tale, tell, unstored
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import events as e
 from jupyter_dsage.errors import PeerGoneError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.core.commands import Command
     from jupyter_dsage.core.events import Event
     from jupyter_dsage.core.scheduler import Scheduler
+    from jupyter_dsage.core.snapshot import EngineState
     from jupyter_dsage.wire.codec import Frame
 
     EngineCommand = c.StartWorker | c.StopWorker | c.KillWorker | c.RecallLease | c.EndJob | c.ReopenEngine
@@ -202,6 +203,10 @@ class Performer:
                 if peer not in self._clients:
                     self._views.forget(peer)
 
+    def _note(self, engine: EngineState) -> str:
+        note = self._engines[engine.engine].note or self._edits.note(engine.engine)
+        return note_of(engine.failure, note, engine.slots, engine.resting, engine.resources)
+
     def pool(self) -> m.PoolChanged:
         """Return the engines and workers as clients see them."""
         snapshot = self._scheduler.snapshot()
@@ -211,9 +216,11 @@ class Performer:
                 self._engines[e.engine].host,
                 e.state,
                 e.slots,
-                trouble(e.failure) or self._engines[e.engine].note or self._edits.note(e.engine),
+                self._note(e),
                 e.can.functions,
                 tuple(sorted(e.can.services)),
+                e.resources,
+                e.resting,
             )
             for e in snapshot.engines
         )

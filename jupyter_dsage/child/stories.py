@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.wire import messages as m
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jupyter_dsage.core.wants import Wants
 
 
 def tale(story: object) -> m.Story:
@@ -13,7 +19,11 @@ def tale(story: object) -> m.Story:
     if isinstance(story, c.NoEngine):
         wanted = "functions" if story.service is None else f"the service {story.service!r}"
         hint = "call a service by its name" if story.service is None else "see which it has in session.engines"
-        ending = f"no engine of this session runs {wanted}: add one that does, or {hint}"
+        if story.wants.engines or story.wants.resources:
+            what = f"{wanted} that want to run {wish(story.wants)}"
+            ending = f"no engine of this session runs {what}: add one that does, and retry them"
+        else:
+            ending = f"no engine of this session runs {wanted}: add one that does, or {hint}"
         return m.Story(0, os.uname().nodename, 0, ending, 0.0, 0, "")
     if isinstance(story, c.Removed):
         ending = f"the removal of its engine {story.engine} while it may have been running, and it runs only once"
@@ -21,6 +31,23 @@ def tale(story: object) -> m.Story:
     if isinstance(story, m.Story):
         return story
     raise TypeError(f"{story!r} is no story")
+
+
+def wish(wants: Wants) -> str:
+    """Return in words what jobs want of their engine; empty if they run anywhere."""
+    named = f"on {' or '.join(wants.engines)}" if wants.engines else ""
+    amounts = ", ".join(f"{name}={amount}" for name, amount in wants.resources)
+    return " ".join(filter(None, (named, f"with {amounts}" if amounts else "")))
+
+
+def note_of(failure: object, note: str, slots: int, resting: int, resources: Iterable[tuple[str, int]]) -> str:
+    """Return what people should know of an engine: its trouble, else how it is, and what it has."""
+    if text := trouble(failure):
+        return text
+    rest = "all of its workers have" if resting == slots else f"{resting} of its {slots} workers have"
+    parts = [f"{rest} left for want of work, and come back with it"] if resting else []
+    has = ", ".join(f"{name}: {amount}" for name, amount in resources)
+    return "; ".join(filter(None, (note, *parts, f"has {has}" if has else "")))
 
 
 def unstored(folder: str, why: str) -> m.Story:

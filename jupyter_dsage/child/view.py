@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from jupyter_dsage import settings
-from jupyter_dsage.child.stories import trouble
+from jupyter_dsage.child.stories import note_of, trouble, wish
 from jupyter_dsage.core.pool import Stage
 from jupyter_dsage.core.snapshot import grid
 from jupyter_dsage.core.states import ENDED, State
@@ -255,6 +255,7 @@ class Views:
             "counts": counts,
             "paused": batch.paused,
             "limit": batch.limit,
+            "wants": brief.note(wish(batch.wants)),
             **self._times(watched, batch, counts, now),
         }
 
@@ -292,7 +293,7 @@ class Views:
         rate = (done - before) / span if span > 0 and done > before else None
         left = None
         if rest and not batch.paused and not watched.drawing and batch.seconds is not None:
-            slots = min(self._scheduler.pool.slots() or 1, batch.limit or rest, rest)
+            slots = min(self._scheduler.pool.slots(batch.wants) or 1, batch.limit or rest, rest)
             left = rest / rate if rate else rest * batch.seconds / slots
         elapsed = (watched.ended_at or now) - watched.opened
         return {
@@ -341,11 +342,15 @@ class Views:
                     "running": len(busy) if batch is None else busy.count(batch),
                     "finished": finished,
                     "failed": failed,
-                    "note": brief.note(trouble(engine.failure) or self._places[engine.name].note),
+                    "note": brief.note(self._note(engine)),
                     "cannot": [word for word, able in can.items() if not able],
                 }
             )
         return out
+
+    def _note(self, engine: PoolEngine) -> str:
+        note = self._places[engine.name].note
+        return note_of(engine.failure, note, engine.slots, engine.resting, engine.resources.items())
 
     def _workers(self, batch: int, now: float) -> tuple[list[dict[str, Any]], int]:
         workers = list(self._scheduler.pool.workers.values())

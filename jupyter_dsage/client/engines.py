@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from jupyter_dsage.net.url_parts import EngineURL
+    from jupyter_dsage.wire.setup import Amounts
 
     Ask = Callable[[Callable[[int], m.Message]], Future[str]]
 
 _SETTLED = ("open", "failed", "away")
+_TOLD_SECONDS = 10.0
+
+
+def _amounts(resources: Amounts) -> str:
+    return ", ".join(f"{name}={amount}" for name, amount in resources) or "none"
 
 
 class Engines:
@@ -80,10 +86,29 @@ class Engines:
         name = self._named(url)
         return self._ask(lambda ask: m.ScaleEngine(ask, name, slots)).result(timeout)
 
+    def wanted(self, engines: Sequence[str], resources: Amounts) -> tuple[str, ...]:
+        """Return the names of the engines that are named; raises EngineError where none of them could run such jobs.
+
+        Waits for the child to tell of engines that it was only now started with.
+        """
+        if not engines and not resources:
+            return ()
+        with self._changed:
+            self._changed.wait_for(lambda: self.over or (self.engines and not self._expected), _TOLD_SECONDS)
+        names = tuple(self._named(engine) for engine in engines)
+        there = [engine for engine in self.engines if not names or engine.name in names]
+        if not any(all(dict(e.resources).get(name, 0) >= each for name, each in resources) for e in there):
+            wanted = ", ".join(f"{name}={each}" for name, each in resources)
+            has = "; ".join(f"{e.name} has {_amounts(e.resources)}" for e in there)
+            raise EngineError(
+                f"No engine has {wanted} for a job: {has}; the URL says it, as in local:?resources=gpu:2."
+            )
+        return names
+
     def _named(self, url: str) -> str:
         """Return the name of the engine that a URL, or its name, means; raises EngineError if it is not there."""
         known = [engine.name for engine in self.engines]
-        name = engine_name(url)
+        name = url if url in known else engine_name(url)
         if name not in known:
             raise EngineError(f"There is no engine {url!r}; there is {', '.join(known)}.")
         return name
@@ -131,7 +156,8 @@ class Engines:
             return False
         for engine in self.engines:
             workers = [worker for worker in self.workers if worker.engine == engine.name]
-            joined = len(workers) >= engine.slots and all(worker.stage == "ready" for worker in workers)
+            wanted = engine.slots - engine.resting
+            joined = len(workers) >= wanted and all(worker.stage == "ready" for worker in workers)
             if engine.state == "open" and not joined:
                 return False
         return True

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from jupyter_dsage.client.job import Job
+    from jupyter_dsage.client.options import Options
     from jupyter_dsage.client.session import Session
     from jupyter_dsage.client.submit import Submitter
 
@@ -18,10 +19,11 @@ T = TypeVar("T")
 
 
 class DsageExecutor(Executor):
-    """Made by `Session.executor`; shutting it down leaves the session alive."""
+    """Made by `Session.executor`; shutting it down leaves the session alive. `options`: of all of its batches."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, options: Options) -> None:
         self._session = session
+        self._options = options
         self._submitters: dict[bool, Submitter] = {}
         """Whether for services -> its own open batch of single jobs."""
         self._lock = threading.Lock()
@@ -39,7 +41,7 @@ class DsageExecutor(Executor):
         plain = self._session.is_service(function)
         with self._lock:
             if plain not in self._submitters:
-                self._submitters[plain] = self._session.new_submitter(None, plain=plain)
+                self._submitters[plain] = self._session.new_submitter(None, plain=plain, **self._options)
         return self._submitters[plain].submit(function, args, kwargs)
 
     def map(
@@ -48,7 +50,7 @@ class DsageExecutor(Executor):
         """Yield the results in order; `chunksize` is taken and not needed: chunks are sized by what is observed."""
         self._check_open()
         del chunksize
-        batch = self._session.map(fn, *iterables)
+        batch = self._session.map(fn, *iterables, **self._options)
         self._maps.append(batch)
         deadline = None if timeout is None else time.monotonic() + timeout
 

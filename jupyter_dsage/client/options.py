@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 from jupyter_dsage.errors import UsageError
+from jupyter_dsage.wire.setup import Amounts, amount_of
 
 
 class Options(TypedDict, total=False):
@@ -23,6 +25,10 @@ class Options(TypedDict, total=False):
     """A job that was begun and whose end nobody knows is lost, rather than tried again (False)."""
     priority: int
     """Batches of a higher one go first; those of one share fairly (0)."""
+    engine: str | Iterable[str] | None
+    """The engine that runs its jobs, by its name in `Session.engines` or its URL, or several (None: any)."""
+    resources: Mapping[str, int] | None
+    """What each job takes while it runs, of what engines have (``resources=gpu:2`` in their URLs): ``{"gpu": 1}``."""
 
 
 def check_options(options: Options) -> dict[str, Any]:
@@ -50,7 +56,30 @@ def check_options(options: Options) -> dict[str, Any]:
         "memory": memory or 0,
         "once": once,
         "priority": priority,
+        "engines": _engines(options.get("engine")),
+        "resources": _resources(options.get("resources")),
     }
+
+
+def _engines(value: object) -> tuple[str, ...]:
+    """Return the engines that were named; whether they are there is the session's to say."""
+    if value is None:
+        return ()
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise UsageError(f"engine={value!r} names no engine: give its name, a tuple of names, or None for any.")
+    return names
+
+
+def _resources(value: object) -> Amounts:
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping) or not value:
+        raise UsageError(f'resources={value!r} are none: give names and amounts, such as {{"gpu": 1}}.')
+    try:
+        return tuple(sorted(amount_of(str(name), amount) for name, amount in value.items()))
+    except ValueError as error:
+        raise UsageError(f"resources={value!r}: {error}.") from None
 
 
 def _whole(value: object) -> bool:

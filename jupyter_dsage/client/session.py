@@ -92,10 +92,10 @@ class Session(Attending):
 
         `fn`: a function, which travels by value with what it captured, or a service's name; `name`: of the batch
         (``"batch-1"`` if left out; a name that is taken goes to the new batch); `options`: see
-        `client.options.Options`, that is `retries`, `limit`, `timeout`, `memory`, `at_most_once` and `priority`. The
-        first job is drawn and checked before the call returns, the rest by a thread, so do not change arguments
-        meanwhile. Raises UnpicklableError, which names the culprit by its path, UsageError, UnknownServiceError,
-        SessionLost.
+        `client.options.Options`, that is `retries`, `limit`, `timeout`, `memory`, `at_most_once`, `priority`, `engine`
+        and `resources`. The first job is drawn and checked before the call returns, the rest by a thread, so do not
+        change arguments meanwhile. Raises UnpicklableError, which names the culprit by its path, UsageError,
+        EngineError, UnknownServiceError, SessionLost.
         """
 
         def source(function: str, *, plain: bool) -> Source:
@@ -137,9 +137,10 @@ class Session(Attending):
                 self._quick = self._submitters.get(False)
         return self._submitters[plain].submit(function, args, kwargs)
 
-    def executor(self) -> DsageExecutor:
-        """Return a ``concurrent.futures.Executor`` whose jobs run in this session."""
-        return DsageExecutor(self)
+    def executor(self, **options: Unpack[Options]) -> DsageExecutor:
+        """Return a ``concurrent.futures.Executor`` whose jobs run in this session; `options`: as of `scatter`."""
+        self._checked(options)
+        return DsageExecutor(self, options)
 
     @property
     def batches(self) -> Mapping[str, Batch]:
@@ -170,7 +171,7 @@ class Session(Attending):
     def _new_batch(
         self, name: str | None, options: Options, function: str = "", *, plain: bool, bare: bool = False
     ) -> Batch:
-        checked = check_options(options)
+        checked = self._checked(options)
         check_name(name)
         with self._lock:
             self.check_alive()
@@ -182,9 +183,15 @@ class Session(Attending):
             self.post(opened)
             return batch
 
-    def new_submitter(self, name: str | None, *, plain: bool) -> Submitter:
+    def _checked(self, options: Options) -> dict[str, Any]:
+        """Return the options of a batch as its message has them; raises UsageError, EngineError."""
+        checked = check_options(options)
+        checked["engines"] = self._pool.wanted(checked["engines"], checked["resources"])
+        return checked
+
+    def new_submitter(self, name: str | None, *, plain: bool, **options: Unpack[Options]) -> Submitter:
         """Return a new open batch of single jobs; see `executor`."""
-        batch = self._new_batch(name, {}, plain=plain)
+        batch = self._new_batch(name, options, plain=plain)
         self._by_name[batch.name] = batch
         return Submitter(batch, self._link)
 

@@ -59,9 +59,7 @@ class Scheduler:
             case e.BatchOpened() | e.RetryAsked():
                 requests.handle(self, event)
                 engines.revive(self, now)
-            case e.JobsAdded() | e.JobsSkipped() | e.CancelAsked():
-                requests.handle(self, event)
-            case e.PauseAsked() | e.ResumeAsked() | e.LimitAsked():
+            case e.JobsAdded() | e.JobsSkipped() | e.CancelAsked() | e.PauseAsked() | e.ResumeAsked() | e.LimitAsked():
                 requests.handle(self, event)
             case (
                 e.EngineAdded()
@@ -90,7 +88,8 @@ class Scheduler:
         self._fill(now)
         self._rebalance(now)
         resting.handle(self, now)
-        ends.give_up(self)
+        if not isinstance(event, e.EngineAdded):  # the next one that is told of may be what jobs wait for
+            ends.give_up(self)
         return self._out
 
     def next_deadline(self) -> float | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from jupyter_dsage.errors import EngineError
 from jupyter_dsage.net import cluster_urls
-from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, linger_of, options_of, slots_of
+from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, linger_of, options_of, shared_options, slots_of
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -100,6 +101,12 @@ def _parse(url: str) -> EngineURL:
         port = parts.port
     except ValueError:
         raise EngineError(f"{url!r} names no valid port: a port is a number from 1 to 65535.") from None
+    query, shared = shared_options(url, parts.query)
+    engine = _of_kind(url, parts._replace(query=query), port)
+    return replace(engine, options=(*engine.options, *shared))
+
+
+def _of_kind(url: str, parts: SplitResult, port: int | None) -> EngineURL:
     if parts.scheme == "local":
         if parts.netloc or parts.path:
             raise EngineError(f"{url!r} names more than local workers: try 'local:?slots=2'.")

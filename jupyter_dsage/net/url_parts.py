@@ -1,20 +1,22 @@
-"""What all engine URLs are made of: the engine that one names, its options, its slots."""
+"""What all engine URLs are made of: the engine that one names, its options, its slots, what it has for jobs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import EngineError
 from jupyter_dsage.net.durations import seconds_of
-from jupyter_dsage.wire.setup import EngineSetup
+from jupyter_dsage.wire.setup import EngineSetup, amounts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MOST_SLOTS = 4096
+SHARED = ("resources", "idle")
+"""Options that every kind of engine has; see `shared_options`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ def options_of(url: str, query: str, known: Sequence[str]) -> dict[str, str]:
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
-            there = "'slots' is the one there is" if len(known) == 1 else f"there is {', '.join(known)}"
-            raise EngineError(f"{url!r} has the unknown option {name!r}: {there}.")
+            there = ", ".join((*known, *SHARED))
+            raise EngineError(f"{url!r} has the unknown option {name!r}: there is {there}.")
         if name in options:
             raise EngineError(f"{url!r} gives {name!r} twice: give it once.")
         options[name] = value
@@ -71,3 +73,27 @@ def linger_of(url: str, options: dict[str, str]) -> float:
     if linger is None:
         raise EngineError(f"{url!r}: linger={options['linger']!r} is no duration: try linger=10min.")
     return linger
+
+
+def shared_options(url: str, query: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return a query without the options that all kinds of engines have, and these, checked.
+
+    ``resources=gpu:2,licence:1``: what the engine has for its jobs; ``idle=5min``: its workers leave when they have had
+    no work for so long, and come back with it. Raises EngineError.
+    """
+    own = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in SHARED]
+    given = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name in SHARED]
+    options = options_of(url, urlencode(given), SHARED)
+    said: list[tuple[str, str]] = []
+    if "resources" in options:
+        try:
+            amounts = amounts_of(options["resources"], ":")
+        except ValueError as error:
+            raise EngineError(f"{url!r}: {error}; try resources=gpu:2.") from None
+        said.append(("resources", ",".join(f"{name}:{amount}" for name, amount in amounts)))
+    if "idle" in options:
+        seconds = seconds_of(options["idle"])
+        if not seconds:
+            raise EngineError(f"{url!r}: idle={options['idle']!r} is no duration above 0: try idle=5min.")
+        said.append(("idle", str(seconds)))
+    return (urlencode(own) if given else query), tuple(said)

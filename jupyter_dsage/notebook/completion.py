@@ -64,6 +64,10 @@ def _engines(given: list[str]) -> list[str]:
         return list(verbs.ENGINE_WORDS)
     if len(given) > 1 or given[0] not in verbs.ENGINE_WORDS or given[0] == "add":
         return []
+    return _known_engines()
+
+
+def _known_engines() -> list[str]:
     return sorted({engine.name for session in sessions.by_name().values() for engine in session.engines})
 
 
@@ -78,6 +82,8 @@ def _values(before: str, known: Mapping[str, Option], names: Mapping[str, Any]) 
         return None
     if before == "--session":
         return list(sessions.by_name())
+    if before == "--engine":
+        return _known_engines()
     return _batches(names) if before == "--into" else []
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jupyter_dsage.errors import UsageError
-from jupyter_dsage.notebook.options import Option, Word, is_option, seconds, size, take, whole, words
+from jupyter_dsage.notebook.options import Option, Word, amounts, is_option, names, seconds, size, take, whole, words
 
 USAGE = (
     "Usage: %%scatter [OPTIONS] NAME for VARS in EXPR [if COND]   or   %%scatter [OPTIONS] NAME using JOBS   "
@@ -27,6 +27,8 @@ OPTIONS = {
     "memory": Option("an amount, such as 500MB,", read=size),
     "at-most-once": Option(),
     "priority": Option("a whole number", read=whole),
+    "engine": Option("an engine's name", read=names),
+    "resources": Option("amounts, such as gpu=1,", read=amounts),
     "wait": Option(),
     "quiet": Option(),
 }
@@ -53,6 +55,8 @@ class Line:
     memory: int | None = None
     at_most_once: bool = False
     priority: int | None = None
+    engine: tuple[str, ...] | None = None
+    resources: dict[str, int] | None = None
     wait: bool = False
     quiet: bool = False
 
@@ -65,6 +69,8 @@ class Line:
             "memory": self.memory,
             "at_most_once": self.at_most_once or None,
             "priority": self.priority,
+            "engine": self.engine,
+            "resources": self.resources,
         }
         return {name: value for name, value in said.items() if value is not None}
 
@@ -74,7 +80,7 @@ def parse(line: str) -> Line:
 
     >>> parse("hist for x in range(100) --limit 2")
     Line(name='hist', loops=True, text='for x in range(100)', start=5, into=None, session=None, limit=2, retries=None,
-    timeout=None, memory=None, at_most_once=False, priority=None, wait=False, quiet=False)
+    timeout=None, memory=None, at_most_once=False, priority=None, engine=None, resources=None, wait=False, quiet=False)
     """
     given = words(line)
     options: dict[str, Any] = {}

@@ -73,6 +73,8 @@ class DsageMagics(Magics):
           --memory M       end a job that takes more memory, such as 500MB
           --at-most-once   report a job lost with its worker as lost, rather than trying it again
           --priority N     batches of a higher one go first
+          --engine NAME    run jobs only there (see %dsage status); several with commas between
+          --resources R    what each job takes of what engines have, such as gpu=1 (local:?resources=gpu:2)
           --wait           return when all jobs have ended
           --quiet          show nothing
         """

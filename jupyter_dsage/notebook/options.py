@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import UsageError
 from jupyter_dsage.net.durations import seconds_of
+from jupyter_dsage.wire.setup import amounts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -153,6 +154,30 @@ def size(text: str) -> int:
     if value < 1:
         raise UsageError(f"{text!r} is no amount of memory: give a number with MB or GB behind it, such as 500MB.")
     return value
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return the names in a list of them; raises UsageError.
+
+    >>> names("local,ssh://me@lab7")
+    ('local', 'ssh://me@lab7')
+    """
+    found = tuple(name.strip() for name in text.split(","))
+    if not all(found):
+        raise UsageError(f"{text!r} is no list of names: write them with commas between, as in local,far.")
+    return found
+
+
+def amounts(text: str) -> dict[str, int]:
+    """Return resources and their amounts; raises UsageError.
+
+    >>> amounts("gpu=1,licence=2")
+    {'gpu': 1, 'licence': 2}
+    """
+    try:
+        return dict(amounts_of(text, "="))
+    except ValueError as error:
+        raise UsageError(f"{text!r} names no resources: {error}; try gpu=1.") from None
 
 
 def whole(text: str) -> int:

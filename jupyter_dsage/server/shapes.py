@@ -87,6 +87,7 @@ class BatchRow(Struct, forbid_unknown_fields=True):
     counts: Counts
     paused: bool
     limit: int | None
+    wants: str
     ended: bool
     elapsed: float
     rate: float | None
@@ -149,6 +150,7 @@ class SnapshotBatch(Struct, forbid_unknown_fields=True):
     counts: Counts
     paused: bool
     limit: int | None
+    wants: str
     ended: bool
     elapsed: float
     rate: float | None

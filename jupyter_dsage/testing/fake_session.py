@@ -16,7 +16,7 @@ import psutil
 from jupyter_dsage import ids, settings
 from jupyter_dsage.child.loop import Child
 from jupyter_dsage.client.session import Session
-from jupyter_dsage.net.url_parts import EngineURL
+from jupyter_dsage.net.url_parts import EngineURL, shared_options
 from jupyter_dsage.testing.fake_engine import FakeEngine
 from jupyter_dsage.testing.fake_net import FakeNet
 from jupyter_dsage.wire.setup import ChildSetup, EngineSetup
@@ -34,7 +34,7 @@ class FakeSession(Session):
     """A `Session` whose engines are `FakeEngine`; `engines`: names and slots, one called ``fake`` if left out.
 
     `can`: what the engines can do, by name (all of it, if left out); `registered`: services of the engines, name and
-    ``module:function``; `services`: as of `spawn`.
+    ``module:function``; `services`: as of `spawn`; `options`: what is behind the ``?`` of the engines' URLs, by name.
 
     >>> with FakeSession({"here": 2}) as session:
     ...     session.map(abs, [-1, 2, -3]).results()
@@ -50,8 +50,11 @@ class FakeSession(Session):
         can: Mapping[str, Abilities] | None = None,
         registered: Iterable[tuple[str, str]] = (),
         services: Mapping[str, Callable[..., Any]] | None = None,
+        options: Mapping[str, str] | None = None,
     ) -> None:
-        urls = [EngineURL(name, slots) for name, slots in (engines or {"fake": 2}).items()]
+        said = {name: shared_options(name, text)[1] for name, text in (options or {}).items()}
+        named = (engines or {"fake": 2}).items()
+        urls = [EngineURL(name, slots, options=said.get(name, ())) for name, slots in named]
         self.fakes: dict[str, FakeEngine] = {}
         """The engines by name, also those that were added and removed."""
         abilities, offered = dict(can or {}), tuple(registered)

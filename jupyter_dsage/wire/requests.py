@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from jupyter_dsage.wire.setup import Count, Name, Number, Runs, Seconds
+from jupyter_dsage.wire.setup import Amounts, Count, Name, Number, Runs, Seconds
 from jupyter_dsage.wire.work import Message
 
 
@@ -16,7 +16,8 @@ class OpenBatch(Message, frozen=True, tag="open"):
 
     `plain`: its jobs call services; `function` and `bare` describe it to clients that come later; `timeout` and
     `memory`: seconds and bytes that a job may take (0: no limit); `once`: no job of it is ever tried a second time
-    after a loss; `priority`: batches of a higher one go first.
+    after a loss; `priority`: batches of a higher one go first; `engines`: those that its jobs may run on (empty: any);
+    `resources`: what each of them takes.
     """
 
     batch: Number
@@ -30,6 +31,8 @@ class OpenBatch(Message, frozen=True, tag="open"):
     memory: Number = 0
     once: bool = False
     priority: int = 0
+    engines: tuple[Name, ...] = ()
+    resources: Amounts = ()
 
 
 class AddJobs(Message, frozen=True, tag="add"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -15,6 +17,37 @@ Name = Annotated[str, Meta(max_length=1000)]
 Brief = Annotated[str, Meta(max_length=250)]
 Runs = tuple[tuple[Number, Number], ...]
 Seconds = Annotated[float, Meta(ge=0)]
+Amounts = tuple[tuple[Name, Count], ...]
+"""Resources: what a job takes, or what an engine has; by name, in the order of the names."""
+
+_AMOUNT_NAME = re.compile(r"[A-Za-z][\w.-]{0,49}", re.ASCII)
+MOST_OF_A_RESOURCE = 10**6
+_DIGITS = 7
+
+
+def amount_of(name: str, amount: object) -> tuple[str, int]:
+    """Return a resource and its amount; raises ValueError with the words of why it is none."""
+    if not _AMOUNT_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a resource: it is one word that begins with a letter")
+    whole = isinstance(amount, int) and not isinstance(amount, bool)
+    if not whole or not 1 <= amount <= MOST_OF_A_RESOURCE:  # type: ignore[operator]
+        raise ValueError(f"{amount!r} is no amount of {name}: it is a whole number from 1 to {MOST_OF_A_RESOURCE}")
+    return name, amount  # type: ignore[return-value]
+
+
+def amounts_of(text: str, sign: str) -> Amounts:
+    """Return the amounts that a text such as ``gpu:2,licence:1`` names; raises ValueError with the words of why not.
+
+    >>> amounts_of("licence=1,gpu=2", "=")
+    (('gpu', 2), ('licence', 1))
+    """
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, amount = (piece.strip() for piece in part.partition(sign))
+        if name in found:
+            raise ValueError(f"{name!r} is named twice")
+        name, found[name] = amount_of(name, int(amount) if amount.isdecimal() and len(amount) <= _DIGITS else amount)
+    return tuple(sorted(found.items()))
 
 
 class EngineSetup(Struct, frozen=True, array_like=True):
@@ -37,9 +70,25 @@ class EngineSetup(Struct, frozen=True, array_like=True):
     kind: Name = "local"
     options: tuple[tuple[Name, Text], ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse what no parser of ours has made: the child trusts what it is told of an engine."""
+        if not 0 <= self.idle < math.inf or (self.option("resources") and not self.resources):
+            raise ValueError(f"the engine {self.name!r} has options that cannot be used")
+
     def option(self, name: str, default: str = "") -> str:
         """Return what the URL says by this name."""
         return dict(self.options).get(name, default)
+
+    @property
+    def resources(self) -> Amounts:
+        """What it has for its jobs."""
+        text = self.option("resources")
+        return amounts_of(text, ":") if text else ()
+
+    @property
+    def idle(self) -> float:
+        """Seconds without work after which one of its workers leaves (0: it stays)."""
+        return float(self.option("idle", "0"))
 
 
 class ChildSetup(Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from jupyter_dsage.wire.setup import Brief, Name, Number, Seconds, Text
+from jupyter_dsage.wire.setup import Amounts, Brief, Name, Number, Seconds, Text
 
 
 class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -47,7 +47,8 @@ class WorkerInfo(Struct, frozen=True, array_like=True):
 class EngineInfo(Struct, frozen=True, array_like=True):
     """An engine as clients see it. `state`: connecting, open, away, failed or leaving; `note`: one sentence, or none.
 
-    `functions`: it runs any function, else only its `services`.
+    `functions`: it runs any function, else only its `services`; `resources`: what it has for its jobs; `resting`: slots
+    whose workers have left for want of work, and come back with it.
     """
 
     name: Name
@@ -57,6 +58,8 @@ class EngineInfo(Struct, frozen=True, array_like=True):
     note: Text
     functions: bool
     services: tuple[Name, ...]
+    resources: Amounts = ()
+    resting: Number = 0
 
 
 class Function(Message, frozen=True, tag="function"):

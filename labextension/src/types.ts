@@ -56,6 +56,8 @@ export interface Batch {
   readonly counts: Counts;
   readonly paused: boolean;
   readonly limit: number | null;
+  /** What its jobs want of their engine, in words; missing in what older versions saved. */
+  readonly wants?: string;
   readonly ended: boolean;
   readonly elapsed: number;
   readonly rate: number | null;

@@ -544,6 +544,8 @@ def test_the_magics_explain_themselves(notebook):
         "--memory",
         "--at-most-once",
         "--priority",
+        "--engine",
+        "--resources",
         "--wait",
         "--quiet",
     ):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import socket
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from jupyter_dsage import settings
@@ -14,6 +16,7 @@ from jupyter_dsage.errors import DsageError, EngineError, ServerKeyError, UsageE
 from jupyter_dsage.net.engine_url import default_slots, engine_name, parse_urls
 from jupyter_dsage.net.keys import Keys
 from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL
+from jupyter_dsage.wire.setup import EngineSetup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,9 +227,9 @@ LATER = "engines come with a later version; local: and dsage:// are here."
         ("dsage://me@host:1", "'dsage://me@host:1' names a user, and a worker server has none: its keys tell who"),
         ("dsage://me:word@host:1", "names a user, and a worker server has none: its keys tell who may do what."),
         ("dsage://host:1?linger=long", "'dsage://host:1?linger=long': linger='long' is no duration: try linger=10min."),
-        ("dsage://host:1?timeout=5", "has the unknown option 'timeout': there is slots, key, linger."),
+        ("dsage://host:1?timeout=5", "has the unknown option 'timeout': there is slots, key, linger, resources, idle."),
         ("dsage://host:1?slots=0", "asks for '0' slots: a number from 1 to "),
-        ("local:?key=x", "'local:?key=x' has the unknown option 'key': 'slots' is the one there is."),
+        ("local:?key=x", "'local:?key=x' has the unknown option 'key': there is slots, resources, idle."),
         ("dask://host:8786", f"'dask://host:8786': dask {LATER}"),
         ("ray://host:10001", f"'ray://host:10001': ray {LATER}"),
         ("slurm:?partition=x", "'slurm:?partition=x' needs an address: the nodes call back to this machine"),
@@ -242,9 +245,16 @@ LATER = "engines come with a later version; local: and dsage:// are here."
         ("ssh://host/all_series", "has a path: services are named in the call; try 'ssh://host?slots=8'."),
         ("ssh://host?bootstrap=yes", "bootstrap='yes' is neither 0 nor 1."),
         ("ssh://host?python=", "python= is empty: leave it out, or name an interpreter of the host."),
-        ("ssh://host?key=x", "has the unknown option 'key': there is slots, python, bootstrap, linger."),
+        ("ssh://host?key=x", "unknown option 'key': there is slots, python, bootstrap, linger, resources, idle."),
         ("ssh://host?linger=x", "linger='x' is no duration: try linger=10min."),
-        ("local:?slot=2", "'local:?slot=2' has the unknown option 'slot': 'slots' is the one there is."),
+        ("local:?slot=2", "'local:?slot=2' has the unknown option 'slot': there is slots, resources, idle."),
+        ("local:?resources=gpu", "'local:?resources=gpu': '' is no amount of gpu: it is a whole number from 1 to"),
+        ("local:?resources=gpu:0", "0 is no amount of gpu: it is a whole number from 1 to 1000000; try"),
+        ("local:?resources=gpu:1,gpu:2", "'gpu' is named twice; try resources=gpu:2."),
+        ("local:?resources=2:gpu", "'2' is no name of a resource: it is one word that begins with a letter;"),
+        ("ssh://host?idle=soon", "'ssh://host?idle=soon': idle='soon' is no duration above 0: try idle=5min."),
+        ("local:?idle=0", "idle='0' is no duration above 0: try idle=5min."),
+        ("local:?idle=1min&idle=2min", "gives 'idle' twice: give it once."),
         ("local:?slots=2&slots=3", "'local:?slots=2&slots=3' gives 'slots' twice: give it once."),
         (["local:?slots=2", "local:?slots=3"], "The engine 'local' is named twice: give it once, with the sum of"),
     ],
@@ -252,6 +262,26 @@ LATER = "engines come with a later version; local: and dsage:// are here."
 def test_each_url_that_cannot_be_used_has_its_sentence(urls: Any, sentence: str) -> None:
     with pytest.raises(EngineError, match=re.escape(sentence)):
         parse_urls(urls)
+
+
+@pytest.mark.parametrize("url", ["local:", "ssh://lab7", f"dsage://example.org:1?key={KEY}", "slurm:?address=login1"])
+def test_what_an_engine_has_and_when_its_workers_leave_is_said_alike_for_all_kinds(url: str) -> None:
+    plain, plain_setup = parse_urls(url)[0], parse_urls(url)[0].setup()
+    sign = "&" if "?" in url else "?"
+    [engine] = parse_urls(f"{url}{sign}resources=licence:1,gpu:2&idle=5min")
+    setup = engine.setup()
+    assert (setup.resources, setup.idle) == ((("gpu", 2), ("licence", 1)), 300.0)
+    assert (plain_setup.resources, plain_setup.idle) == ((), 0.0)
+    assert dataclasses.replace(engine, options=plain.options) == plain
+
+
+@pytest.mark.parametrize("options", [(("idle", "nan"),), (("idle", "-1"),), (("idle", "x"),), (("resources", "gpu"),)])
+def test_a_child_is_told_of_no_engine_that_no_parser_has_made(options: tuple[tuple[str, str], ...]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        EngineSetup("local", 1, options=options)
+    bad = msgspec.json.encode(["local", 1, "", "", 0, "", 0.0, "", "local", options])
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(bad, type=EngineSetup)
 
 
 def test_a_host_by_ssh_has_its_name_its_user_and_its_options() -> None:

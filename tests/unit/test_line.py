@@ -87,6 +87,15 @@ def test_strings_and_brackets_hold_together(text, loop_text):
         ("hist for x in y --timeout 0", "'0' is no time"),
         ("hist for x in y --memory lots", "'lots' is no amount of memory: give a number with MB or GB behind it"),
         ("hist for x in y --priority 1.5", "'1.5' is no whole number."),
+        (
+            "hist for x in y --engine a,,b",
+            "'a,,b' is no list of names: write them with commas between",
+        ),
+        ("hist for x in y --resources gpu", "'gpu' names no resources: '' is no amount of gpu: it is a whole number"),
+        (
+            "hist for x in y --resources gpu=0",
+            "'gpu=0' names no resources: 0 is no amount of gpu: it is a whole number",
+        ),
         ("hist for x in y --at-most-once=1", "--at-most-once takes no value"),
         ("hist for x in y --retries -1", "--retries takes a number of at least 0, not '-1'."),
         ("hist for x in y --wait=3", "--wait takes no value, so '3' is too much."),
@@ -180,6 +189,8 @@ def test_what_is_no_loop_is_said_in_one_sentence(text, sentence):
                 "--memory",
                 "--at-most-once",
                 "--priority",
+                "--engine",
+                "--resources",
                 "--wait",
                 "--quiet",
             ],
@@ -235,3 +246,8 @@ def test_a_wrong_verb_is_told_in_one_sentence(text, sentence):
     with pytest.raises(UsageError) as caught:
         verbs.run(text, {})
     assert str(caught.value).startswith(sentence)
+
+
+def test_engines_and_resources_belong_to_the_cell_that_makes_a_batch():
+    said = parse("h for x in y --engine local,ssh://me@lab7 --resources=gpu=1,licence=2")
+    assert said.fixed == {"engine": ("local", "ssh://me@lab7"), "resources": {"gpu": 1, "licence": 2}}

@@ -7,6 +7,7 @@ import pytest
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.pool import Abilities
+from jupyter_dsage.core.scheduler import Scheduler
 from jupyter_dsage.core.wants import Wants
 from tests.unit.test_engines_core import Hosts
 
@@ -74,6 +75,18 @@ def test_jobs_wait_for_an_engine_that_is_being_connected_to():
     desk = Choosers()
     desk.tell(e.EngineAdded("b", (("gpu", 1),)))
     desk.open(3, wants=GPU)
+    assert desk.counts().queued == 3
+    desk.host("b")
+    assert desk.at() == ["b"]
+
+
+def test_a_revived_batch_waits_for_the_last_of_the_engines_that_are_told_of():
+    desk = Choosers.__new__(Choosers)
+    desk.s, desk.now = Scheduler(), 0.0
+    desk.open(3, wants=Wants(("b",)))
+    desk.s.handle(e.EngineAdded("a"), 0.0)
+    desk.tell(e.EngineAdded("b"))
+    desk.host("a")
     assert desk.counts().queued == 3
     desk.host("b")
     assert desk.at() == ["b"]
