@@ -9,8 +9,10 @@ import pytest
 
 import jupyter_dsage as dsage
 from jupyter_dsage.testing import FakeSession
+from tests.needs import needs
 from tests.process import jobs
 from tests.process.until import until
+from tests.sshd import sshd
 from tests.worker_server import worker_server
 
 if TYPE_CHECKING:
@@ -162,9 +164,20 @@ def test_local_workers_and_a_worker_server_in_one_batch_and_apart(server, nothin
     assert "defect" not in (tmp_path / "child.log").read_text()
 
 
-@pytest.mark.parametrize("kind", ["local", "dsage"])
-def test_idle_workers_of_real_engines_leave_and_come_back(kind, server, nothing_left, tmp_path):  # noqa: ARG001
-    url = server.url.replace("slots=4", "slots=2&idle=0.5s") if kind == "dsage" else "local:?slots=2&idle=0.5s"
+@pytest.fixture(params=["local", "dsage", pytest.param("ssh", marks=pytest.mark.slow)])
+def real(request, server, monkeypatch, tmp_path):
+    """Give the URL of a real engine with two slots."""
+    if request.param != "ssh":
+        yield server.url.replace("slots=4", "slots=2") if request.param == "dsage" else "local:?slots=2"
+        return
+    needs("sshd")
+    with sshd(tmp_path) as made:
+        monkeypatch.setenv("DSAGE_SSH", made.ssh)
+        yield made.url
+
+
+def test_idle_workers_of_real_engines_leave_and_come_back(real, nothing_left, tmp_path):  # noqa: ARG001
+    url = f"{real}&idle=0.5s"
     with (tmp_path / "child.log").open("w") as log, dsage.spawn(url, log=log) as session:
         until(lambda: session.engines and session.engines[0].resting == 2 and not session.workers)
         assert session.scale(url, 3)
