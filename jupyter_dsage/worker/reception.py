@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import ProtocolError, VersionMismatchError
+from jupyter_dsage.net import squeeze
 from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import remote
 from jupyter_dsage.worker.room import Room
@@ -133,6 +134,7 @@ class Reception:
             functions=room.role == "client",
             bulk_port=self._door.port,
             certificate=self._door.identity.cert_pem,
+            squeezes=squeeze.present(),
         )
 
     # --- slots ---------------------------------------------------------------------------------------------
