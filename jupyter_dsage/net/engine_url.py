@@ -6,7 +6,6 @@ known. Schemes of later versions are recognised and refused in one sentence.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 from jupyter_dsage.errors import EngineError
 from jupyter_dsage.net import cluster_urls
-from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, linger_of, options_of, slots_of
+from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, default_slots, linger_of, options_of, slots_of
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 _OLD_SPELLINGS = ("pbu", "pb")
 _BARE = ("local:", "dask:", "ray:", "slurm:")
 """What may stand without a host."""
-_LATER = ("dask", "ray", "slurm")
+_LATER = ("slurm",)
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -43,13 +42,6 @@ def engine_name(url: str) -> str:
 
 def _server_name(host: str, port: int) -> str:
     return f"dsage://[{host}]:{port}" if ":" in host else f"dsage://{host}:{port}"
-
-
-def default_slots() -> int:
-    """Return the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def parse_urls(urls: Iterable[str | Sequence[object]] | str | None) -> list[EngineURL]:

@@ -1,4 +1,4 @@
-"""The one set of tests that every engine passes: the fake, `local:`, and `dsage://` on loopback, CURVE on.
+"""The one set of tests that every engine passes: the fake, `local:`, `dsage://` on loopback, CURVE on, Dask and Ray.
 
 What only some engines have (a link that can be cut, a server that can be killed) is in test_worker_servers.py.
 """
@@ -19,6 +19,7 @@ import pytest
 import jupyter_dsage as dsage
 from jupyter_dsage.core.pool import Abilities
 from jupyter_dsage.testing import FakeSession, fake_session
+from tests.dask_cluster import DaskServer, dask_cluster
 from tests.process import jobs
 from tests.process.until import until
 from tests.worker_server import WorkerServer, worker_server
@@ -39,7 +40,7 @@ class Kit:
     session: dsage.Session
     name: str
     """The engine's."""
-    server: WorkerServer | None = None
+    server: WorkerServer | DaskServer | None = None
 
     @property
     def fake(self) -> bool:
@@ -63,35 +64,44 @@ class Kit:
         return engine
 
 
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[WorkerServer]:
-    """Give one worker server for all tests: each has a session of its own there, and must leave nothing of it.
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("dask",)]
 
-    It is there before any test, so that none is blamed for it.
+
+@pytest.fixture(scope="module", params=["fake", "local", "dsage", *SLOW])
+def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, str, WorkerServer | DaskServer | None]]:
+    """Give a kind of engine, its URL, and the server or cluster that all tests of the kind share.
+
+    Each test has a session of its own there, and must leave nothing of it. What is shared is there before any of them,
+    so that none is blamed for it.
     """
-    with worker_server(slots=SERVER_SLOTS) as made:
-        yield made
-    assert "Traceback" not in made.last_log, made.last_log
+    if request.param == "dsage":
+        with worker_server(slots=SERVER_SLOTS) as made:
+            yield "dsage", made.url.replace(f"slots={SERVER_SLOTS}", "slots=2"), made
+        assert "Traceback" not in made.last_log, made.last_log
+    elif request.param == "dask":
+        with dask_cluster(workers=2, threads=SERVER_SLOTS // 2) as cluster:
+            yield "dask", f"{cluster.url}?slots=2", cluster
+            assert "Traceback" not in cluster.log(), cluster.log()
+    else:
+        yield request.param, "local:?slots=2", None
 
 
-@pytest.fixture(params=["fake", "local", "dsage"])
+@pytest.fixture
 def kit(
-    request: pytest.FixtureRequest,
-    server: WorkerServer,
+    place: tuple[str, str, WorkerServer | DaskServer | None],
     nothing_left: None,  # noqa: ARG001
     tmp_path: Path,
 ) -> Iterator[Kit]:
-    if request.param == "fake":
+    kind, url, made = place
+    if kind == "fake":
         with FakeSession({"fake": 2}) as session:
             yield Kit("fake", session, "fake")
             assert "defect" not in session.log_tail(10_000)
         return
-    made = server if request.param == "dsage" else None
-    url = made.url.replace(f"slots={SERVER_SLOTS}", "slots=2") if made else "local:?slots=2"
     path = tmp_path / "child.log"
     with path.open("w") as log, dsage.spawn(url, log=log) as session:
         assert session.wait_for_workers(30)
-        yield Kit(request.param, session, url.partition("?")[0].rstrip(":"), made)
+        yield Kit(kind, session, url.partition("?")[0].rstrip(":"), made)
     assert "defect" not in path.read_text(), path.read_text()
 
 
@@ -362,12 +372,13 @@ def test_what_jobs_started_goes_when_their_supervisor_is_killed(kit):
         pytest.skip("it has no supervisor")
     before = kit.ready(2)
     started = kit.session.map(jobs.grandchild_of_its_own, [None]).results(timeout=30)[0]
-    supervisor = psutil.Process(psutil.Process(min(before)).ppid())
-    owner = supervisor.parent()
-    supervisor.kill()
+    supervisors = [psutil.Process(pid) for pid in {psutil.Process(pid).ppid() for pid in before}]
+    owners = [supervisor.parent() for supervisor in supervisors]
+    for supervisor in supervisors:
+        supervisor.kill()
     until(lambda: not psutil.pid_exists(started), 5)
     until(lambda: len(kit.pids - before) == 2)
-    states = [process.status() for process in owner.children()]
+    states = [process.status() for owner in owners for process in owner.children()]
     assert psutil.STATUS_ZOMBIE not in states
 
 
@@ -460,9 +471,11 @@ def test_the_end_of_a_session_leaves_nothing_whatever_it_was_doing(kit, tmp_path
     until(lambda: jobs.starts(tmp_path, 0) and jobs.starts(tmp_path, 1))
     kit.session.die()
     assert all(isinstance(error, dsage.SessionLost) for error in batch.results(errors="return", timeout=30))
-    if kit.server is not None:
+    if isinstance(kit.server, WorkerServer):
         until(lambda: not psutil.Process(kit.server.pid).children(recursive=True), 5.0)
         kit.server.wait_for_log("its child needs it no more")
+    elif kit.server is not None:
+        until(lambda: not kit.server.ours(), 5.0)
 
 
 # --- the fake, where the real ones need a network to break ----------------------------------------------------

@@ -11,9 +11,9 @@ import pytest
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import DsageError, EngineError, ServerKeyError, UsageError
-from jupyter_dsage.net.engine_url import default_slots, engine_name, parse_urls
+from jupyter_dsage.net.engine_url import engine_name, parse_urls
 from jupyter_dsage.net.keys import Keys
-from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL
+from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, default_slots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,8 +227,7 @@ LATER = "engines come with a later version; local: and dsage:// are here."
         ("dsage://host:1?timeout=5", "has the unknown option 'timeout': there is slots, key, linger."),
         ("dsage://host:1?slots=0", "asks for '0' slots: a number from 1 to "),
         ("local:?key=x", "'local:?key=x' has the unknown option 'key': 'slots' is the one there is."),
-        ("dask://host:8786", f"'dask://host:8786': dask {LATER}"),
-        ("ray://host:10001", f"'ray://host:10001': ray {LATER}"),
+        ("dask://", "'dask://' needs a host, as in 'dask://head:8786'."),
         ("slurm:?partition=x", f"'slurm:?partition=x': slurm {LATER}"),
         ("local:?slot=2", "'local:?slot=2' has the unknown option 'slot': 'slots' is the one there is."),
         ("local:?slots=2&slots=3", "'local:?slots=2&slots=3' gives 'slots' twice: give it once."),
