@@ -44,7 +44,10 @@ class Relay:
         self._forgotten: set[int] = set()
         """Segments to forget when no chunk of theirs is under way any more."""
         self._lag = 0.0
+        self._parting: set[asyncio.Task[None]] = set()
         self._doubt = asyncio.Event()
+        self._settling: dict[str, asyncio.Task[None]] = {}
+        """Place -> what makes an agent there."""
         self._refused: dict[str, str] = {}
         """Place -> why no agent can be there."""
 
@@ -56,6 +59,8 @@ class Relay:
     async def open(self) -> None:
         """Find the places and greet the child; raises EngineError where the cluster is of no use."""
         await self._look()
+        if self._settling:
+            await asyncio.wait(self._settling.values(), timeout=settings.AWAY_SECONDS)
         if self._refused and not self._lines:
             raise EngineError(next(iter(self._refused.values())))
         self._granted = self._slots()
@@ -91,11 +96,12 @@ class Relay:
             self._doubt.clear()
             await self._look()
             self._share()
+            self._give_back()
             self._tell(0, remote.Beat(0.0))
 
     async def _look(self) -> None:
         """Take in which places there are now."""
-        there = await self._cluster.places()
+        there = await self._cluster.places(self._wanted)
         now = time.monotonic()
         for place, line in list(self._lines.items()):
             if place not in there:
@@ -106,8 +112,8 @@ class Relay:
                 line.slots = there[place]
         for place in self._refused.keys() - there.keys():
             del self._refused[place]
-        new = [place for place in there if place not in self._lines and place not in self._refused]
-        await asyncio.gather(*(self._settle(place, there[place]) for place in new))
+        for place in there.keys() - self._lines.keys() - self._refused.keys() - self._settling.keys():
+            self._settling[place] = asyncio.create_task(self._settle(place, there[place]))
 
     async def _settle(self, place: str, slots: int) -> None:
         try:
@@ -119,6 +125,9 @@ class Relay:
             log.warning("no agent at %s: %s: %s", place, type(error).__name__, error)
         else:
             self._lines[place] = Line(self._cluster, place, slots, hello, self)
+            self._doubt.set()
+        finally:
+            del self._settling[place]
 
     def _lose(self, line: Line, why: str) -> None:
         """Tell of a place that is gone with all its workers: nobody knows what they ran."""
@@ -135,6 +144,17 @@ class Relay:
             self._tell(0, remote.Granted(slots))
         for worker in list(self._homeless):
             self._place(worker)
+
+    def _give_back(self) -> None:
+        """Let go of places that nobody needs, where they are taken from others."""
+        if not self._cluster.reserves:
+            return
+        surplus = sum(line.slots for line in self._lines.values()) - self._wanted
+        for line in [line for line in self._lines.values() if not line.workers][: max(0, surplus)]:
+            del self._lines[line.place]
+            line.close()
+            self._parting = {task for task in self._parting if not task.done()}
+            self._parting.add(asyncio.create_task(self._part(line.place)))
 
     def _place(self, worker: int) -> None:
         free = [line for line in self._lines.values() if len(line.workers) < line.slots]
@@ -245,9 +265,11 @@ class Relay:
     async def part(self) -> None:
         """Have all agents leave, and wait until everything is gone that they had."""
         lines, self._lines = self._lines, {}
+        for settling in self._settling.values():
+            settling.cancel()
         for line in lines.values():
             line.close()
-        await asyncio.gather(*(self._part(place) for place in lines), return_exceptions=True)
+        await asyncio.gather(*self._parting, *(self._part(place) for place in lines), return_exceptions=True)
 
     async def _part(self, place: str) -> None:
         while not await self._cluster.part(place):  # noqa: ASYNC110  (what is waited for is in another process)
