@@ -6,7 +6,6 @@ known. Schemes of later versions are recognised and refused in one sentence.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -15,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from jupyter_dsage.errors import EngineError
 from jupyter_dsage.net import cluster_urls
-from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, linger_of, options_of, slots_of
+from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, default_slots, linger_of, options_of, slots_of
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 _OLD_SPELLINGS = ("pbu", "pb")
 _BARE = ("local:", "dask:", "ray:", "slurm:")
 """What may stand without a host."""
-_LATER = ("dask", "ray")
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -45,13 +43,6 @@ def engine_name(url: str) -> str:
 
 def _server_name(host: str, port: int) -> str:
     return f"dsage://[{host}]:{port}" if ":" in host else f"dsage://{host}:{port}"
-
-
-def default_slots() -> int:
-    """Return the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def parse_urls(urls: Iterable[str | Sequence[object]] | str | None) -> list[EngineURL]:
@@ -92,8 +83,6 @@ def _parse(url: str) -> EngineURL:
         parts = urlsplit(url)
     except ValueError as error:
         raise EngineError(f"{url!r} is no engine URL ({error}): try 'local:?slots=2'.") from None
-    if parts.scheme in _LATER:
-        raise EngineError(f"{url!r}: {parts.scheme} engines come with a later version; local: and dsage:// are here.")
     if parts.scheme not in ("local", "dsage", *_OLD_SPELLINGS, *cluster_urls.PARSERS):
         raise EngineError(f"{url!r} has the unknown scheme {parts.scheme!r}: try 'local:?slots=2'.")
     try:
