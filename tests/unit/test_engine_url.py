@@ -240,6 +240,7 @@ def test_an_engine_is_found_by_any_url_that_means_it(url: str, name: str) -> Non
         ("ssh://host?python=", "python= is empty: leave it out, or name an interpreter of the host."),
         ("ssh://host?key=x", "has the unknown option 'key': there is slots, python, bootstrap, linger."),
         ("ssh://host?linger=x", "linger='x' is no duration: try linger=10min."),
+        ("ray://host:10001", "'ray://host:10001': ray engines come with a later version; docs/engines.md says"),
         ("dask://", "'dask://' needs a host, as in 'dask://head:8786'."),
         ("local:?slot=2", "'local:?slot=2' has the unknown option 'slot': 'slots' is the one there is."),
         ("local:?slots=2&slots=3", "'local:?slots=2&slots=3' gives 'slots' twice: give it once."),
