@@ -20,6 +20,8 @@ SSH = "DSAGE_SSH"
 """Environment variable: the ssh to run, with options of the user's own (``ssh -F other_config``)."""
 
 BRIDGE = "jupyter_dsage.worker.bridge"
+MARKER = b"\0jupyter_dsage bridge\n"
+"""What a bridge says first: a host's start-up files may print before it, as they should not."""
 
 _FAILED = 255
 """How ssh itself ends when it could not connect."""
@@ -67,6 +69,7 @@ class SshLine:
     def __init__(self, target: SshTarget, script: str, first: bytes = b"") -> None:
         self._target = target
         self.first = first
+        self.marker = MARKER
         self.sock, theirs = socket.socketpair()
         self._words = b""
         with theirs:
