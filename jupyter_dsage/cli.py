@@ -238,8 +238,7 @@ def _about_session(given: argparse.Namespace) -> None:
 
 def _worker(given: argparse.Namespace) -> None:
     from jupyter_dsage.net import worker_options as options
-    from jupyter_dsage.net.engine_url import default_slots
-    from jupyter_dsage.net.url_parts import MOST_SLOTS
+    from jupyter_dsage.net.url_parts import MOST_SLOTS, default_slots
 
     host, port = options.parse_address(given.listen)
     bulk = options.default_bulk_port(port) if given.bulk_port is None else options.parse_port(given.bulk_port)

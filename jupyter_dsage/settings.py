@@ -281,6 +281,24 @@ ROOMS_START_SECONDS = 15.0
 ROOMS_ALONE_SECONDS = 60.0
 """A room server to which no child has ever spoken ends after this time."""
 
+# --- adapters of other schedulers (adapters/, net/adapter_link.py) -------------------------------------------
+NEWS_SECONDS = 2.0
+"""An adapter asks its agents for news again after this time, if there were none: so they know that it is there."""
+NEWS_BYTES = 32_000_000
+"""News that travel together at most, but for one message that is larger by itself."""
+ADAPTER_SILENT_SECONDS = 15.0
+"""An agent that its adapter has not asked for so long ends its workers: the adapter, or the way to it, is gone."""
+CARRIED_BYTES = 1_000_000
+"""A payload above this is carried by itself, so that orders need not wait for it."""
+LOOK_AROUND_SECONDS = 0.5
+"""How often an adapter asks which workers the other scheduler has; one that is gone shows sooner, by its agent."""
+ADAPTER_START_SECONDS = 30.0
+"""An adapter must have found its cluster within this time: it loads a large library, or starts a cluster itself."""
+ADAPTER_BACKOFF_SECONDS = 30.0
+"""The wait before an adapter is started anew doubles up to this: each start takes a second of a core."""
+ADAPTER_LINGER_SECONDS = 20.0
+"""An engine whose adapter has ended is given up after this time: the workers went with it."""
+
 # --- the view (child/view.py) ------------------------------------------------------------------------------
 VIEWS_A_SECOND = 5
 """Views of one batch a second, at most: what the eye follows; each is made only while somebody watches."""

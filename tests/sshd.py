@@ -106,24 +106,18 @@ def sshd(
     assert SSHD is not None
     port = port or free_port()
     _settings(folder, host, port, runtime)
-    privilege = Path("/run/sshd")  # where sshd of root locks its helper in; the package's start-up script makes it
-    made = os.geteuid() == 0 and not privilege.exists()
-    if made:
-        privilege.mkdir(mode=0o755)
+    if os.geteuid() == 0:  # where sshd of root locks its helper in; a start-up script of the package's makes it else
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     (folder / "sshd.log").unlink(missing_ok=True)
+    command = [SSHD, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "sshd.log")]
+    process = popen(command, stdin=subprocess.DEVNULL)
+    server = Sshd(process, host, port, folder, slots)
     try:
-        command = [SSHD, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "sshd.log")]
-        process = popen(command, stdin=subprocess.DEVNULL)
-        server = Sshd(process, host, port, folder, slots)
-        try:
-            _await(server)
-            yield server
-        finally:
-            process.terminate()
-            process.wait(DEADLINE)
+        _await(server)
+        yield server
     finally:
-        if made:
-            privilege.rmdir()
+        process.terminate()
+        process.wait(DEADLINE)
 
 
 def _await(server: Sshd) -> None:

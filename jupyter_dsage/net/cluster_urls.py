@@ -1,13 +1,14 @@
-"""URLs of engines beyond this machine that are no worker servers: ``ssh://``, ``slurm:``. One parser each."""
+"""URLs of engines beyond this machine that are no worker servers: one parser for each scheme."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import EngineError
-from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, linger_of, options_of, slots_of
+from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, default_slots, linger_of, options_of, slots_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,5 +81,44 @@ def _slurm(url: str, parts: SplitResult, port: int | None) -> EngineURL:  # noqa
 
 
 _MOST_PORT = 65_535
-PARSERS: dict[str, Callable[[str, SplitResult, int | None], EngineURL]] = {"ssh": _ssh, "slurm": _slurm}
+
+
+_CLUSTERS = {"dask": ("distributed", 8786)}
+"""Scheme -> the package that its adapter needs, and the port that its schedulers usually have."""
+
+
+def _cluster(url: str, parts: SplitResult, port: int | None) -> EngineURL:
+    """``dask:``, ``dask://host:8786?slots=N&ca=…&cert=…&key=…``."""
+    scheme, host = parts.scheme, parts.hostname or ""
+    package, usual = _CLUSTERS[scheme]
+    options = options_of(url, parts.query, ("slots", "ca", "cert", "key", "tls"))
+    if "://" in url and not host:
+        raise EngineError(f"{url!r} needs a host, as in '{scheme}://head:{usual}'.")
+    if parts.username is not None or parts.password is not None or parts.path.strip("/"):
+        raise EngineError(f"{url!r} has more than host, port and options: try '{scheme}://{host or 'head'}:{usual}'.")
+    files: list[str] = [name for name in ("ca", "cert", "key") if name in options]
+    for name in files:
+        if not Path(options[name]).expanduser().is_file():
+            raise EngineError(f"{url!r}: {name}={options[name]!r} is no file.")
+        options[name] = str(Path(options[name]).expanduser().resolve())
+    if files and not host:
+        raise EngineError(f"{url!r}: a cluster that is started here needs no {', '.join(files)}.")
+    if options.get("tls", "1") != "1":
+        raise EngineError(f"{url!r}: tls={options['tls']!r} is not 1: leave it out for a scheduler without TLS.")
+    if find_spec(package) is None:
+        raise EngineError(f"{url!r} needs the package {package}: pip install 'jupyter_dsage[{scheme}]'.")
+    slots = slots_of(url, options.pop("slots", None)) or (MOST_SLOTS if host else default_slots())
+    if files:
+        options["tls"] = "1"
+    place = (host, port or usual) if host else ("", 0)
+    name = name_of(scheme, None, host, port) if host else scheme
+    linger = settings.ADAPTER_LINGER_SECONDS
+    return EngineURL(name, slots, None, "", *place, "", linger, scheme, tuple(sorted(options.items())))
+
+
+PARSERS: dict[str, Callable[[str, SplitResult, int | None], EngineURL]] = {
+    "ssh": _ssh,
+    "slurm": _slurm,
+    "dask": _cluster,
+}
 """Scheme -> what reads its URL (the text, its parts, its port); raises EngineError for what cannot be used."""

@@ -111,9 +111,10 @@ class Dialer(Redialer[SecureLink]):
             elif self._admitted is None or self._up_socket is None:
                 sock.close()
             else:
-                self.talk.carry(self._up_socket, out=True)
+                squeezes = self._admitted.squeezes
+                self.talk.carry(self._up_socket, out=True, squeezes=squeezes)
                 self._up_socket = None
-                self.talk.carry(sock, out=False)
+                self.talk.carry(sock, out=False, squeezes=squeezes)
                 self._attempts -= 1
                 self._stand(heard)
 

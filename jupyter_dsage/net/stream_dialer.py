@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from jupyter_dsage.errors import PeerGoneError
+from jupyter_dsage import settings
+from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.net.packet_link import PacketLink
 from jupyter_dsage.net.redialer import Heard, Redialer
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dsage.net.transport import Frame, Poller
+    from jupyter_dsage.wire import messages as m
     from jupyter_dsage.wire import remote
 
 
@@ -28,6 +30,8 @@ class Line(Protocol):
     """Our end of the stream."""
     first: bytes
     """What goes down the stream before all messages."""
+    marker: bytes
+    """What the other end says first; what a host's shell prints before it is left. Empty: nothing."""
 
     def fate(self, *, ended: bool) -> tuple[str, bool]:
         """Return why it is no use any more, empty while it is; and whether to try again soon is of little use.
@@ -48,8 +52,26 @@ class _LineLink(PacketLink):
     def __init__(self, line: Line) -> None:
         super().__init__(line.sock)
         self.line = line
+        self._begun = not line.marker
         if line.first:
             self._out.append((memoryview(line.first), ()))
+
+    def _begins(self) -> bool:
+        """Tell whether the other end has said its marker; leave what came before."""
+        at = -1 if self._begun else self._in.find(self.line.marker)
+        if at >= 0:
+            del self._in[: at + len(self.line.marker)]
+            self._begun = True
+        elif not self._begun and len(self._in) > settings.PACKET_BYTES:
+            raise ProtocolError("its shell prints and prints, and no bridge of ours begins")
+        return self._begun
+
+    def take(self) -> list[Frame] | None:
+        """See `StreamLink`."""
+        return super().take() if self._begins() else None
+
+    def _take_bulk(self) -> bool:
+        return self._begins() and super()._take_bulk()
 
     def receive(self) -> list[Frame] | None:
         """See `transport.Link`; the end is told by `gone`."""
@@ -91,6 +113,13 @@ class StreamDialer(Redialer[_LineLink]):
         link.close()
         link.line.close()
         self._ending.append(link.line)
+
+    def close(self, last: m.Message | None = None) -> None:
+        """See `Redialer`. The last word must not wait behind large frames, which nobody needs any more."""
+        if last is not None and self.up and self._link is not None:
+            self.talk.post(0, last)
+            self._link.finish(settings.LAST_WORD_MS / 1000)
+        super().close()
 
     def wait_gone(self, seconds: float) -> None:
         """Wait until former tries have gone; end by force what has not in time."""

@@ -19,10 +19,13 @@ MARK = "JUPYTER_DSAGE_PLACE"
 """Environment variable: the folder of the supervisor to which a process belongs."""
 
 _PR_SET_CHILD_SUBREAPER = 36
+_adopts = False
 
 
 def adopt() -> None:
     """Have this process become the parent of processes that lose theirs below it (Linux)."""
+    global _adopts  # noqa: PLW0603  (a process is such a parent or it is not)
+    _adopts = True
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
@@ -92,7 +95,12 @@ def _collect(processes: list[psutil.Process]) -> None:
 
 
 def collect(waited_for: set[int]) -> None:
-    """Reap the dead that this process has adopted: all but those that it started and will wait for."""
+    """Reap the dead that this process has adopted: all but those that it started and will wait for.
+
+    A process that is not ours alone, such as a worker of Dask, has adopted nobody: its children are its own affair.
+    """
+    if not _adopts:
+        return
     for process in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
             if process.pid not in waited_for and process.status() == psutil.STATUS_ZOMBIE:

@@ -75,8 +75,11 @@ class Talk:
             self._unsent.extend(letter.bulk())
         self._send_bulk()
 
-    def carry(self, sock: ssl.SSLSocket, *, out: bool) -> None:
-        """Take a bulk connection, for sending (`out`) or for receiving, instead of one that there was."""
+    def carry(self, sock: ssl.SSLSocket, *, out: bool, squeezes: bool) -> None:
+        """Take a bulk connection, for sending (`out`) or for receiving, instead of one that there was.
+
+        `squeezes`: the other side reads frames that zstd has made smaller.
+        """
         number = self._live[out] = next(self._ends)
 
         def ended(error: Exception | None) -> None:
@@ -87,7 +90,7 @@ class Talk:
         if out:
             if self._sender is not None:
                 self._sender.close()
-            self._sender = BulkSender(sock, ended)
+            self._sender = BulkSender(sock, ended, squeezes=squeezes)
             self._send_bulk()
         else:
             if self._receiver is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
@@ -43,6 +44,13 @@ class EngineURL:
         """Return it as the child is told of it."""
         way = (self.host, self.port, self.key, self.linger)
         return EngineSetup(self.name, self.slots, self.note, *way, kind=self.kind, options=self.options)
+
+
+def default_slots() -> int:
+    """Return the number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
 
 
 def options_of(url: str, query: str, known: Sequence[str]) -> dict[str, str]:

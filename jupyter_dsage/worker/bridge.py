@@ -26,6 +26,7 @@ from jupyter_dsage.errors import PeerGoneError, StartError
 from jupyter_dsage.lazy import psutil
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
+from jupyter_dsage.net.ssh_line import MARKER
 
 _NAME = re.compile(r"[0-9a-f]{12}")
 _SOCKET = "rooms.sock"
@@ -179,6 +180,7 @@ def main() -> None:
     except (StartError, OSError) as error:
         raise SystemExit(str(error)) from None
     with sock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        os.write(sys.stdout.fileno(), MARKER)
         carry(sock, sys.stdin.fileno(), sys.stdout.fileno())
 
 

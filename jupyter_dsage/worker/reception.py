@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import ProtocolError, VersionMismatchError
+from jupyter_dsage.net import squeeze
+from jupyter_dsage.net.talk import Talk
 from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import remote
 from jupyter_dsage.worker.room import Room
@@ -53,32 +55,32 @@ class Reception:
         self._door = door
         self._bulk = bulk
         self._log = log
-        self._rooms: dict[str, Room] = {}
+        self._rooms: dict[str, Room[Talk]] = {}
         self._ending: list[threading.Thread] = []
 
-    def rooms(self) -> list[Room]:
+    def rooms(self) -> list[Room[Talk]]:
         """Return the rooms there are, oldest first."""
         return list(self._rooms.values())
 
-    def find(self, token: str) -> Room | None:
+    def find(self, token: str) -> Room[Talk] | None:
         """Return a child's room, or None."""
         return self._rooms.get(token)
 
     # --- coming --------------------------------------------------------------------------------------------
 
-    def given_up(self, dial: remote.Dial, role: str, key: bytes) -> list[Room]:
+    def given_up(self, dial: remote.Dial, role: str, key: bytes) -> list[Room[Talk]]:
         """Return the rooms that a child has given up, for it greets by another token now.
 
         Long silence came between, or it was killed and this is the one that took its place.
         """
 
-        def same(room: Room) -> bool:
+        def same(room: Room[Talk]) -> bool:
             heir = bool(dial.lineage) and hmac.compare_digest(room.lineage.encode(), dial.lineage.encode())
             return (room.key, room.role) == (key, role) and (room.certificate == dial.certificate or heir)
 
         return [room for room in self.rooms() if room.token != dial.token and same(room)]
 
-    def admit(self, dial: remote.Dial, role: str, key: bytes) -> tuple[Room, bool]:
+    def admit(self, dial: remote.Dial, role: str, key: bytes) -> tuple[Room[Talk], bool]:
         """Return the room of a child that greets, and whether it was there already.
 
         Raises ProtocolError, whose sentence the child is told: versions that differ, somebody else's token, no room.
@@ -94,7 +96,8 @@ class Reception:
         self._check_room(dial, role, key)
         most = settings.MAX_CALLER_BYTES if role == "caller" else None
         setup = self._setup.at("", plain=role == "caller")
-        room = Room(dial, role, key, setup, self._network, self._poller, self._log, most)
+        talk = Talk(self._poller.wake, most)
+        room = Room(dial, role, key, setup, self._network, self._poller, self._log, talk, most)
         try:
             self._door.pin(dial.certificate, lambda sock, first: self._knocked(dial.token, sock, first))
         except ProtocolError:
@@ -120,7 +123,7 @@ class Reception:
         if len(self._rooms) >= settings.MAX_ROOMS or (role == "caller" and mine >= settings.MAX_CALLER_ROOMS):
             raise ProtocolError(f"This server has {len(self._rooms)} children already: end a session, or come later.")
 
-    def admitted(self, room: Room, *, resumed: bool) -> remote.Admitted:
+    def admitted(self, room: Room[Talk], *, resumed: bool) -> remote.Admitted:
         """Return the answer to a greeting."""
         return remote.Admitted(
             resumed=resumed,
@@ -133,6 +136,7 @@ class Reception:
             functions=room.role == "client",
             bulk_port=self._door.port,
             certificate=self._door.identity.cert_pem,
+            squeezes=squeeze.present(),
         )
 
     # --- slots ---------------------------------------------------------------------------------------------
@@ -152,7 +156,7 @@ class Reception:
 
     # --- going ---------------------------------------------------------------------------------------------
 
-    def close(self, room: Room) -> None:
+    def close(self, room: Room[Talk]) -> None:
         """Give a room up, with its workers."""
         del self._rooms[room.token]
         self._door.unpin(room.certificate)

@@ -1,24 +1,24 @@
-"""One child's place at a worker server: its supervisor and workers, its payloads, and what they have to tell it.
+"""One child's place on a host: its supervisor and workers there, its payloads, and what they have to tell it.
 
-It outlives the child's connections by `linger`. It decides nothing: leases go to the workers they are for, once the
+Worker servers have one a child, which outlives its connections by `linger`; so have agents inside the workers of other
+schedulers. It decides nothing: leases go to the workers they are for, once the
 host has what they need; what workers tell goes to the child, now or on its next connection.
 """
 
 from __future__ import annotations
 
 import collections
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.net.local_host import LocalHost
-from jupyter_dsage.net.talk import Talk
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from jupyter_dsage.net.transport import Network, Peer, Poller, Source
     from jupyter_dsage.wire.codec import Frame
@@ -26,8 +26,28 @@ if TYPE_CHECKING:
     Payload = tuple[m.Function | m.Service, list[Frame]]
 
 
-class Room:
-    """Made by the server when a child is admitted for the first time."""
+class Talking(Protocol):
+    """What is said to the child and heard from it; `net.talk.Talk`, where a link goes to another host."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that were said and have not arrived yet."""
+
+    def post(self, worker: int, message: m.Message, *frames: Frame) -> None:
+        """Tell the child something, now or when it can be reached again."""
+
+    def heard(self) -> Iterator[tuple[int, list[Frame]]]:
+        """Yield the messages that have come: (whom it is for, frames)."""
+
+    def disconnect(self) -> None:
+        """Let go of the child."""
+
+
+T = TypeVar("T", bound=Talking)
+
+
+class Room(Generic[T]):
+    """Made when a child is admitted for the first time."""
 
     def __init__(
         self,
@@ -38,7 +58,8 @@ class Room:
         network: Network,
         poller: Poller,
         log: logging.Logger,
-        most: int | None,
+        talk: T,
+        most: int | None = None,
     ) -> None:
         self.name = f"child {dial.token[:6]} ({role})"
         """For the log."""
@@ -49,6 +70,7 @@ class Room:
         self.linger = dial.linger
         self.lineage = dial.lineage
         self.certificate = dial.certificate
+        self.squeezes = dial.squeezes
         self.slots = 0
         """How many workers it may have; the server says."""
         self.peer: Peer | None = None
@@ -56,7 +78,7 @@ class Room:
         self.heard_at = 0.0
         self.over = False
         """Whether the child said that it needs the place no more."""
-        self.talk = Talk(poller.wake, most)
+        self.talk = talk
         self._log = log
         self._host = LocalHost(setup, network, poller, log)
         self.workers: set[int] = set()

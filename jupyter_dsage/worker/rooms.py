@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING
 from jupyter_dsage import settings
 from jupyter_dsage.errors import DsageError, ProtocolError
 from jupyter_dsage.net import squeeze
-from jupyter_dsage.net.engine_url import default_slots
 from jupyter_dsage.net.packet_link import PacketLink
 from jupyter_dsage.net.sweep import adopt
+from jupyter_dsage.net.talk import Talk
 from jupyter_dsage.net.unix_transport import UnixListener, UnixNetwork
-from jupyter_dsage.net.url_parts import MOST_SLOTS
+from jupyter_dsage.net.url_parts import MOST_SLOTS, default_slots
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
 from jupyter_dsage.worker.offered import Services
@@ -52,7 +52,7 @@ class RoomServer:
         self._poller = self._network.poller()
         self._listener = UnixListener(f"ipc://{folder / 'rooms.sock'}", PacketLink)
         self._services = Services()
-        self._room: Room | None = None
+        self._room: Room[Talk] | None = None
         self._alone_since = time.monotonic()
         self._leaving = False
         self._next_beat = 0.0
@@ -111,7 +111,7 @@ class RoomServer:
         beat = settings.BEAT_SECONDS
         return beat if due is None else max(0.0, min(beat, due - time.monotonic()))
 
-    def _serve(self, room: Room, ready: list[Source]) -> None:
+    def _serve(self, room: Room[Talk], ready: list[Source]) -> None:
         room.read(ready)
         try:
             room.hear()
@@ -121,13 +121,13 @@ class RoomServer:
         self._share(room)
         self._look_after(room)
 
-    def _share(self, room: Room) -> None:
+    def _share(self, room: Room[Talk]) -> None:
         wanted = _granted(room.wanted)
         if wanted != room.slots:
             room.slots = wanted
             room.talk.post(0, remote.Granted(wanted))
 
-    def _look_after(self, room: Room) -> None:
+    def _look_after(self, room: Room[Talk]) -> None:
         """Part with a connection that is gone or silent; leave when the place is needed no more."""
         now = time.monotonic()
         link = self._listener.link(room.peer) if room.peer is not None else None
@@ -177,7 +177,7 @@ class RoomServer:
         if room is None or not resumed:
             self._close_room("its child has given it up")
             setup = m.SupervisorSetup("", str(self._folder), str(Path.cwd()), tuple(sys.path))
-            room = self._room = Room(dial, _ROLE, b"", setup, self._network, self._poller, log, None)
+            room = self._room = Room(dial, _ROLE, b"", setup, self._network, self._poller, log, Talk(self._poller.wake))
         else:
             self._part(room)
         room.wanted = dial.slots
@@ -203,7 +203,7 @@ class RoomServer:
             room.talk.carry_along(link, squeezes=dial.squeezes)
         log.info("%s %s", room.name, "is back" if resumed else f"was admitted with {room.slots} slots")
 
-    def _part(self, room: Room) -> None:
+    def _part(self, room: Room[Talk]) -> None:
         """Let go of a room's connection; its workers go on."""
         room.talk.disconnect()
         if room.peer is not None:

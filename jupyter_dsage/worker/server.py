@@ -37,6 +37,7 @@ from jupyter_dsage.worker.reception import Reception
 if TYPE_CHECKING:
     import ssl
 
+    from jupyter_dsage.net.talk import Talk
     from jupyter_dsage.net.transport import Peer, Source
     from jupyter_dsage.net.worker_options import WorkerOptions
     from jupyter_dsage.wire.codec import Frame
@@ -91,7 +92,7 @@ class Server:
         plain = options.services_only
         setup = m.SupervisorSetup("", runtime_folder(), os.getcwd(), tuple(sys.path), options.services, plain)  # noqa: PTH109
         self._reception = Reception(options, setup, services, UnixNetwork(), self._poller, self._door, self._bulk, log)
-        self._peers: dict[Peer, Room] = {}
+        self._peers: dict[Peer, Room[Talk]] = {}
         self._banned: dict[Peer, None] = {}
         """Connections that sent nonsense, oldest first: what they send is not read any more."""
         self._parted: dict[Peer, None] = {}
@@ -168,7 +169,7 @@ class Server:
         dues = [self._next_look, *(due for room in self._reception.rooms() if (due := room.next_due()) is not None)]
         return max(0.0, min(dues) - time.monotonic())
 
-    def _serve_room(self, room: Room, ready: list[Source]) -> None:
+    def _serve_room(self, room: Room[Talk], ready: list[Source]) -> None:
         room.read(ready)
         try:
             room.hear()
@@ -233,7 +234,7 @@ class Server:
         room.talk.connect(lambda frames: self._listener.send(peer, frames), dial.got if resumed else 0)
         log.info("%s %s", room.name, "is back" if resumed else f"was admitted with {room.slots} slots")
 
-    def _ban(self, peer: Peer | None, room: Room | None, error: ProtocolError) -> None:
+    def _ban(self, peer: Peer | None, room: Room[Talk] | None, error: ProtocolError) -> None:
         """Hear a peer no more that sent nonsense; say so to it, and to the log."""
         if peer is None:
             return
@@ -258,7 +259,7 @@ class Server:
             if room is None or room.peer is None:
                 sock.close()
             else:
-                room.talk.carry(sock, out=direction == DOWN)
+                room.talk.carry(sock, out=direction == DOWN, squeezes=room.squeezes)
 
     # --- rooms ---------------------------------------------------------------------------------------------
 
@@ -273,7 +274,7 @@ class Server:
             elif room.peer is None and silent > room.linger:
                 self._close(room, f"nobody came back for {silent:.0f} s")
 
-    def _still_admitted(self, room: Room, now: float) -> bool:
+    def _still_admitted(self, room: Room[Talk], now: float) -> bool:
         """Tell whether a room's key still has its role; one that cannot be looked up now keeps it."""
         try:
             return self._role(room.key) == room.role
@@ -282,13 +283,13 @@ class Server:
                 log.warning("Nobody new is admitted: %s", error)
             return True
 
-    def _part(self, room: Room, why: str) -> None:
+    def _part(self, room: Room[Talk], why: str) -> None:
         """Let go of a room's connections; its workers go on."""
         self._let_go(room)
         room.talk.disconnect()
         log.info("%s: %s; its workers go on", room.name, why)
 
-    def _let_go(self, room: Room) -> None:
+    def _let_go(self, room: Room[Talk]) -> None:
         """Have a room without a connection."""
         if room.peer is not None:
             del self._peers[room.peer]
@@ -297,7 +298,7 @@ class Server:
                 self._parted.pop(next(iter(self._parted)))
             room.peer = None
 
-    def _close(self, room: Room, why: str) -> None:
+    def _close(self, room: Room[Talk], why: str) -> None:
         self._let_go(room)
         self._reception.close(room)
         log.info("%s ends: %s", room.name, why)

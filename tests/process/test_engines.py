@@ -1,4 +1,4 @@
-"""The one set of tests that every engine passes: the fake, `local:`, `dsage://` and `ssh://` on loopback.
+"""The one set of tests that every engine passes: the fake, and each real one on this machine.
 
 What only some engines have (a link that can be cut, a server that can be killed) is in test_worker_servers.py.
 """
@@ -19,11 +19,11 @@ import pytest
 import jupyter_dsage as dsage
 from jupyter_dsage.core.pool import Abilities
 from jupyter_dsage.testing import FakeSession, fake_session
-from tests.needs import PARTS, needs
+from tests.dask_cluster import DaskServer, dask_cluster
 from tests.process import jobs
 from tests.process.until import until
-from tests.slurm_cluster import Cluster, slurm_cluster
-from tests.sshd import SSHD, Sshd, sshd
+from tests.slurm_cluster import slurm_cluster
+from tests.sshd import sshd
 from tests.worker_server import WorkerServer, worker_server
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Kit:
     session: dsage.Session
     name: str
     """The engine's."""
-    server: WorkerServer | None = None
+    server: WorkerServer | DaskServer | None = None
 
     @property
     def fake(self) -> bool:
@@ -66,72 +66,66 @@ class Kit:
         return engine
 
 
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[WorkerServer]:
-    """Give one worker server for all tests: each has a session of its own there, and must leave nothing of it.
+SLOW = [
+    pytest.param("ssh", marks=[pytest.mark.slow, pytest.mark.needs("sshd")]),
+    pytest.param("dask", marks=pytest.mark.slow),
+    pytest.param("slurm", marks=[pytest.mark.slow, pytest.mark.slurm, pytest.mark.needs("slurm")]),
+]
 
-    It is there before any test, so that none is blamed for it.
+
+@dataclass
+class Place:
+    """A kind of engine, its URL, the server or cluster that all its tests share, and what the environment must say."""
+
+    kind: str
+    url: str = "local:?slots=2"
+    server: WorkerServer | DaskServer | None = None
+    env: tuple[str, str] | None = None
+
+
+@pytest.fixture(scope="module", params=["fake", "local", "dsage", *SLOW])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Give a place; each test has a session of its own there, and must leave nothing of it.
+
+    What is shared is there before any of them, so that none is blamed for it.
     """
-    with worker_server(slots=SERVER_SLOTS) as made:
-        yield made
-    assert "Traceback" not in made.last_log, made.last_log
+    if request.param == "dsage":
+        with worker_server(slots=SERVER_SLOTS) as made:
+            yield Place("dsage", made.url.replace(f"slots={SERVER_SLOTS}", "slots=2"), made)
+        assert "Traceback" not in made.last_log, made.last_log
+    elif request.param == "ssh":
+        with sshd(tmp_path_factory.mktemp("sshd")) as host:
+            yield Place("ssh", host.url, env=("DSAGE_SSH", host.ssh))
+    elif request.param == "slurm":
+        with slurm_cluster() as slurm:
+            yield Place("slurm", slurm.url, env=("SLURM_CONF", slurm.conf))
+    elif request.param == "dask":
+        with dask_cluster(workers=2, threads=SERVER_SLOTS // 2) as cluster:
+            yield Place("dask", f"{cluster.url}?slots=2", cluster)
+            assert "Traceback" not in cluster.log(), cluster.log()
+    else:
+        yield Place(request.param)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd | None]:
-    """Give one sshd for all tests, where there is one; it is there before any test, too."""
-    if SSHD is None:
-        yield None
-        return
-    with sshd(tmp_path_factory.mktemp("sshd")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module", autouse=True)
-def slurm(request: pytest.FixtureRequest) -> Iterator[Cluster | None]:
-    """Give one Slurm for all tests, if they are asked for."""
-    asked = any("slurm" in item.keywords for item in request.session.items)
-    if not asked or not PARTS["slurm"][1]():
-        yield None
-        return
-    with slurm_cluster() as made:
-        yield made
-
-
-SLOW = [pytest.param("ssh", marks=pytest.mark.slow), pytest.param("slurm", marks=[pytest.mark.slow, pytest.mark.slurm])]
-
-
-@pytest.fixture(params=["fake", "local", "dsage", *SLOW])
+@pytest.fixture
 def kit(
-    request: pytest.FixtureRequest,
-    server: WorkerServer,
-    ssh_server: Sshd | None,
-    slurm: Cluster | None,
-    monkeypatch: pytest.MonkeyPatch,
+    place: Place,
     nothing_left: None,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Kit]:
-    if request.param == "fake":
+    kind, url, made = place.kind, place.url, place.server
+    if place.env is not None:
+        monkeypatch.setenv(*place.env)
+    if kind == "fake":
         with FakeSession({"fake": 2}) as session:
             yield Kit("fake", session, "fake")
             assert "defect" not in session.log_tail(10_000)
         return
-    made = server if request.param == "dsage" else None
-    url = made.url.replace(f"slots={SERVER_SLOTS}", "slots=2") if made else "local:?slots=2"
-    if request.param == "ssh":
-        needs("sshd")
-        assert ssh_server is not None
-        monkeypatch.setenv("DSAGE_SSH", ssh_server.ssh)
-        url = ssh_server.url
-    if request.param == "slurm":
-        needs("slurm")
-        assert slurm is not None
-        monkeypatch.setenv("SLURM_CONF", slurm.conf)
-        url = slurm.url
     path = tmp_path / "child.log"
     with path.open("w") as log, dsage.spawn(url, log=log) as session:
         assert session.wait_for_workers(30)
-        yield Kit(request.param, session, url.partition("?")[0].rstrip(":"), made)
+        yield Kit(kind, session, url.partition("?")[0].rstrip(":"), made)
     assert "defect" not in path.read_text(), path.read_text()
 
 
@@ -402,12 +396,13 @@ def test_what_jobs_started_goes_when_their_supervisor_is_killed(kit):
         pytest.skip("it has no supervisor")
     before = kit.ready(2)
     started = kit.session.map(jobs.grandchild_of_its_own, [None]).results(timeout=30)[0]
-    supervisor = psutil.Process(psutil.Process(min(before)).ppid())
-    owner = supervisor.parent()
-    supervisor.kill()
+    supervisors = [psutil.Process(pid) for pid in {psutil.Process(pid).ppid() for pid in before}]
+    owners = [supervisor.parent() for supervisor in supervisors]
+    for supervisor in supervisors:
+        supervisor.kill()
     until(lambda: not psutil.pid_exists(started), 5)
     until(lambda: len(kit.pids - before) == 2)
-    states = [process.status() for process in owner.children()]
+    states = [process.status() for owner in owners for process in owner.children()]
     assert psutil.STATUS_ZOMBIE not in states
 
 
@@ -509,9 +504,11 @@ def test_the_end_of_a_session_leaves_nothing_whatever_it_was_doing(kit, tmp_path
     until(lambda: jobs.starts(tmp_path, 0) and jobs.starts(tmp_path, 1))
     kit.session.die()
     assert all(isinstance(error, dsage.SessionLost) for error in batch.results(errors="return", timeout=30))
-    if kit.server is not None:
+    if isinstance(kit.server, WorkerServer):
         until(lambda: not psutil.Process(kit.server.pid).children(recursive=True), 5.0)
         kit.server.wait_for_log("its child needs it no more")
+    elif kit.server is not None:
+        until(lambda: not kit.server.ours(), 5.0)
 
 
 # --- the fake, where the real ones need a network to break ----------------------------------------------------

@@ -60,14 +60,15 @@ def engine(session: dsage.Session) -> Any:
 
 
 def test_arrays_small_jobs_and_output_over_one_ssh_connection_and_no_port_is_opened(server):
-    listening = {c.laddr.port for c in psutil.net_connections("tcp") if c.status == "LISTEN"}
     with dsage.spawn(server.url) as session:
         data = np.arange(3_000_000)
         doubled = session.submit(lambda array: array * 2, data)
         assert session.map(jobs.square, range(1000)).results(timeout=30) == [n * n for n in range(1000)]
         assert np.array_equal(doubled.result(60), data * 2)
         assert engine(session).name == server.name
-        assert {c.laddr.port for c in psutil.net_connections("tcp") if c.status == "LISTEN"} == listening
+        connections = [c for process in ours("jupyter_dsage") for c in process.net_connections("tcp")]
+        assert len(ours("jupyter_dsage")) > 3  # child, bridge, room server, supervisor, workers
+        assert [c for c in connections if c.status == "LISTEN"] == []
     assert server.log().count("Accepted publickey") == 1
 
 
@@ -123,6 +124,23 @@ def test_what_is_wrong_with_a_host_is_told_in_its_own_words(server, change, sent
         assert sentence in str(error)
         assert "cannot be reached" in str(error)
         assert engine(session).state == "failed"
+
+
+def test_a_session_that_ends_while_large_frames_are_on_their_way_leaves_nothing_there(server, tmp_path):
+    with dsage.spawn(server.url) as session:
+        doubled = session.submit(lambda array: array * 2, np.arange(30_000_000))
+        waiting = session.submit(jobs.held, str(tmp_path), 0)
+        until(lambda: jobs.starts(tmp_path, 0))
+    for job in (doubled, waiting):
+        assert isinstance(job.exception(30), dsage.SessionLost)
+
+
+def test_what_a_hosts_start_up_files_print_is_left(server, tmp_path):
+    chatty = tmp_path / "chatty"
+    chatty.write_text(f'#!/bin/sh\necho "Welcome to lab7!"; echo "You have mail."\nexec {sys.executable} "$@"\n')
+    chatty.chmod(0o700)
+    with dsage.spawn(server.url.replace(sys.executable, str(chatty))) as session:
+        assert session.map(jobs.square, range(10)).results(timeout=30) == [n * n for n in range(10)]
 
 
 def test_the_number_of_slots_is_that_of_the_hosts_cores_where_none_is_given(server):

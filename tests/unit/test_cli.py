@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jupyter_dsage import cli
 from jupyter_dsage.errors import UsageError
-from jupyter_dsage.net import engine_url, fetch
+from jupyter_dsage.net import fetch, url_parts
 from jupyter_dsage.net.keys import Keys, key_text, parse_key
 from jupyter_dsage.net.worker_options import WorkerOptions, parse_address
 from jupyter_dsage.worker import server
@@ -178,7 +178,7 @@ def test_a_worker_server_by_itself(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert served(monkeypatch, capsys) == WorkerOptions(
         host="127.0.0.1",
         port=12345,
-        slots=engine_url.default_slots(),
+        slots=url_parts.default_slots(),
         services=(),
         services_only=False,
         bulk_port=12346,

@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
     {"core", "wire", "services"},
     {"net", "store"},
     {"child", "worker", "client"},
-    {"notebook", "server", "cli", "testing"},
+    {"notebook", "server", "cli", "testing", "adapters"},
     {"__init__", "__main__", "compat"},  # the roof: public names only, nothing below may look up here
 ]
 FLOOR = {house: number for number, floor in enumerate(FLOORS) for house in floor}

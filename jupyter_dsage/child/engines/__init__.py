@@ -25,6 +25,10 @@ def make(setup: EngineSetup, supervisor: m.SupervisorSetup, network: Network, po
         from jupyter_dsage.child.engines.slurm import SlurmEngine
 
         return SlurmEngine(setup, poller)
+    if setup.kind == "dask":
+        from jupyter_dsage.child.engines.adapter import AdapterEngine
+
+        return AdapterEngine(setup, supervisor, poller)
     from jupyter_dsage.child.engines.local import LocalEngine
 
     return LocalEngine(setup, supervisor, network, poller)

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 class _CallLine:
     """A call that came, as a line; see `stream_dialer.Line`."""
 
-    first = b""
+    first = marker = b""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
