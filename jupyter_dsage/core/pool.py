@@ -183,9 +183,14 @@ class Pool:
         return [engine for engine in suited if not engine.opened or engine.can.take(service)]
 
     def hopeless(self, service: str | None, wants: Wants) -> bool:
-        """Tell whether no engine can run jobs of this kind now, nor may come to."""
+        """Tell whether no engine can run jobs of this kind now, nor may come to.
+
+        Nothing is hopeless before an engine was reached: the next that is told of may be what jobs wait for.
+        """
         able = self.able(service, wants)
-        if not self.engines or any(engine.failure is None for engine in able):
+        if all(engine.state == "connecting" for engine in self.engines.values()) or any(
+            engine.failure is None for engine in able
+        ):
             return False
         at_work = {worker.engine for worker in self.workers.values()}
         return not any(engine.name in at_work for engine in able)

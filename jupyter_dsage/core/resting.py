@@ -69,5 +69,6 @@ def unmet(s: Scheduler, engine: Engine) -> int:
             if batch.limit is not None:
                 most = min(most, batch.limit - len(batch.workers))
             count += max(0, min(most, queued_for(batch, engine.can)))
-    coming = sum(worker.stage is Stage.STARTING for worker in s.pool.of(engine.name))
-    return count - coming - len(engine.due)
+    here = sum(worker.stage in (Stage.READY, Stage.RETIRING) for worker in s.pool.of(engine.name))
+    coming = max(0, engine.slots - engine.resting - here)  # those too that follow who is just leaving
+    return count - coming

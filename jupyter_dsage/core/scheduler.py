@@ -88,8 +88,7 @@ class Scheduler:
         self._fill(now)
         self._rebalance(now)
         resting.handle(self, now)
-        if not isinstance(event, e.EngineAdded):  # the next one that is told of may be what jobs wait for
-            ends.give_up(self)
+        ends.give_up(self)
         return self._out
 
     def next_deadline(self) -> float | None:

@@ -240,6 +240,20 @@ def test_work_that_comes_while_the_last_worker_leaves_has_a_new_one_started():
     assert desk.started() == ["b"]
 
 
+def test_one_job_that_comes_while_all_workers_leave_wakes_one():
+    desk = Choosers()
+    workers = desk.add("b", 3, idle=5.0)
+    desk.pass_time(5)
+    desk.open(1, wants=Wants(("b",)))
+    desk.tell(e.TimePassed())
+    started = []
+    for worker in workers:
+        desk.lose(worker)
+        started += desk.started()
+    assert started == ["b"]
+    assert desk.s.pool.engines["b"].resting == 2
+
+
 def test_an_engine_whose_workers_rest_can_be_scaled():
     desk = resting(4)
     desk.tell(e.EngineScaled("b", 2))
