@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from jupyter_dsage.adapters import ray_surroundings
 from jupyter_dsage.errors import EngineError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def connect(adapt: Adapt) -> Cluster:
     kind = adapt.engine.kind
     try:
         if kind == "ray":
+            ray_surroundings.prepare(own=not (adapt.engine.host or adapt.engine.option("address")))
             from jupyter_dsage.adapters.ray_cluster import RayCluster
 
             return RayCluster(adapt)

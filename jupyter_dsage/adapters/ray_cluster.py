@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import tempfile
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -57,8 +56,6 @@ class RayCluster:
 
     async def open(self) -> None:
         """See `cluster.Cluster`."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address:
             how |= {"address": self._address}
@@ -96,7 +93,7 @@ class RayCluster:
         actor = ray.remote(RaySlot).options(num_cpus=1, max_restarts=0, max_task_retries=0)
         slot = self._slots[place] = actor.remote(self._greeting, self._place, self._token)
         try:
-            hello: Hello = await slot.hello.remote()
+            hello: Hello = await _answer(slot.hello.remote())
         except BaseException as error:
             self._slots.pop(place, None)
             with contextlib.suppress(Exception):
@@ -109,7 +106,7 @@ class RayCluster:
 
     async def _call(self, place: str, call: Any) -> Any:
         try:
-            return await call
+            return await _answer(call)
         except ray.exceptions.RayActorError:
             self._lost.add(place)
             raise
@@ -148,7 +145,7 @@ class RayCluster:
         if slot is None:
             return True
         try:
-            gone = bool(await slot.part.remote())
+            gone = bool(await _answer(slot.part.remote()))
         except ray.exceptions.RayActorError:
             gone = True
         if gone:
@@ -161,6 +158,17 @@ class RayCluster:
         await asyncio.to_thread(ray.shutdown)
         if self._temporary is not None:
             self._temporary.cleanup()
+
+
+async def _answer(call: Any) -> Any:
+    """Return what a call returns. Ray's client ends with its thread where a call is cancelled, so none ever is."""
+
+    async def wait() -> Any:
+        return await call
+
+    waiting = asyncio.create_task(wait())
+    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may be nobody's any more
+    return await asyncio.shield(waiting)
 
 
 def _words(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from jupyter_dsage.testing import FakeSession, fake_session
 from tests.dask_cluster import DaskServer, dask_cluster
 from tests.process import jobs
 from tests.process.until import until
+from tests.ray_cluster import RayServer, ray_cluster
 from tests.worker_server import WorkerServer, worker_server
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ JOBS = 20
 SERVER_SLOTS = 4
 
 
+Server = WorkerServer | DaskServer | RayServer
+
+
 @dataclass
 class Kit:
     """A session with one engine of a kind."""
@@ -40,7 +44,7 @@ class Kit:
     session: dsage.Session
     name: str
     """The engine's."""
-    server: WorkerServer | DaskServer | None = None
+    server: Server | None = None
 
     @property
     def fake(self) -> bool:
@@ -64,11 +68,11 @@ class Kit:
         return engine
 
 
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("dask",)]
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("dask", "ray")]
 
 
 @pytest.fixture(scope="module", params=["fake", "local", "dsage", *SLOW])
-def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, str, WorkerServer | DaskServer | None]]:
+def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, str, Server | None]]:
     """Give a kind of engine, its URL, and the server or cluster that all tests of the kind share.
 
     Each test has a session of its own there, and must leave nothing of it. What is shared is there before any of them,
@@ -82,13 +86,16 @@ def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, str, WorkerServ
         with dask_cluster(workers=2, threads=SERVER_SLOTS // 2) as cluster:
             yield "dask", f"{cluster.url}?slots=2", cluster
             assert "Traceback" not in cluster.log(), cluster.log()
+    elif request.param == "ray":
+        with ray_cluster(SERVER_SLOTS) as cluster:
+            yield "ray", f"{cluster.url}?slots=2", cluster
     else:
         yield request.param, "local:?slots=2", None
 
 
 @pytest.fixture
 def kit(
-    place: tuple[str, str, WorkerServer | DaskServer | None],
+    place: tuple[str, str, Server | None],
     nothing_left: None,  # noqa: ARG001
     tmp_path: Path,
 ) -> Iterator[Kit]:
@@ -103,6 +110,8 @@ def kit(
         assert session.wait_for_workers(30)
         yield Kit(kind, session, url.partition("?")[0].rstrip(":"), made)
     assert "defect" not in path.read_text(), path.read_text()
+    if isinstance(made, DaskServer | RayServer):
+        until(lambda: not made.ours(), 5.0)
 
 
 # --- jobs and their values -----------------------------------------------------------------------------------
