@@ -107,7 +107,7 @@ def kit(
         return
     path = tmp_path / "child.log"
     with path.open("w") as log, dsage.spawn(url, log=log) as session:
-        assert session.wait_for_workers(30)
+        assert session.wait_for_workers(90 if kind == "ray" else 30)  # the first of Ray's clients waits long
         yield Kit(kind, session, url.partition("?")[0].rstrip(":"), made)
     assert "defect" not in path.read_text(), path.read_text()
     if isinstance(made, DaskServer | RayServer):
