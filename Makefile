@@ -14,7 +14,7 @@ PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test test-all parts lint bench bench-quick bench-core profile clean
+.PHONY: help demo lab test test-all test-slurm parts lint bench bench-quick bench-core profile clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -29,18 +29,25 @@ test: $(VENV)/.stamp-test parts ## run the tests, but not the slow ones
 	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) $(ARGS)
 
 test-all: $(VENV)/.stamp-test parts ## run every test
-	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest -m "not slurm" $(PARALLEL) $(ARGS)
+
+test-slurm: $(VENV)/.stamp-test ## run the tests on a real Slurm, which is installed if it is not there (root and apt)
+	@command -v slurmctld >/dev/null && command -v munged >/dev/null || \
+	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
+	$(BIN)/python -m pytest -m slurm $(ARGS)
 
 lint: $(VENV)/.stamp-lint ## check format, rules and types
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy --strict
 
-# What some tests want from the system: a Chromium, and `ip` for hosts as network namespaces, from its packages where that is
+# What some tests want from the system: a Chromium, an sshd, and `ip` for hosts as network namespaces, from its packages where that is
 # possible (root and apt; elsewhere they are skipped with a line); and older kernels, each in a folder of its own.
 parts: build/ipykernel-6.30.1 build/ipykernel-7.3.0 build/lab-4.2 build/lab-4.4
 	@wanted=; \
 	command -v ip >/dev/null || wanted=iproute2; \
+	PATH="$$PATH:/usr/sbin" command -v sshd >/dev/null || wanted="$$wanted openssh-server"; \
+	command -v ssh >/dev/null || wanted="$$wanted openssh-client"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	    wanted="$$wanted chromium"; \
 	test -n "$$wanted" || exit 0; \

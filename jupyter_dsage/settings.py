@@ -171,7 +171,7 @@ REVIVALS = 5
 REVIVAL_SECONDS = 60.0
 
 # --- wire --------------------------------------------------------------------------------------------------
-PROTOCOL = 3
+PROTOCOL = 4
 """Version of the messages; peers of different versions refuse each other."""
 MAX_HEADER_BYTES = 16_000_000
 """A message's first frame: a million failed jobs in one report stay below it."""
@@ -241,6 +241,45 @@ PARTED_KEPT = 1_000
 """Connections of children that are let go of and remembered."""
 MAX_INLINE_BYTES = 20_000_000
 """One message between hosts outside the bulk connection, its header included."""
+
+# --- streams that something else carries (net/packet_link.py, net/stream_dialer.py, worker/rooms.py) --------------
+PACKET_BYTES = 65_536
+"""Part of a large frame that a message must wait for. Measured over ssh on loopback: no slower than with 1 MB."""
+PACE_SECONDS = 1.0
+"""Large frames under way may hold up a message for so long: a beat every second must pass within AWAY_SECONDS."""
+PACE_FIRST_BYTES = 1_000_000
+"""Under way before anything is known of the link."""
+PACE_LEAST_BYTES = 131_072
+"""Two packets: one travels while the other is acknowledged."""
+PACE_MOST_BYTES = 64_000_000
+"""Beyond it a link of 1 GB/s gains nothing more."""
+SQUEEZE_BELOW = 200e6
+"""Bytes a second of a link above which nothing is compressed. Measured on parts of 64 KB: zstd's level 1 takes 480 MB/s
+of integers (to 8-13 %), 990 MB/s of normal floats (to 96 %), 3,800 MB/s of random bytes; half of the slowest is left
+for decompression, which shares a core on a small host."""
+SQUEEZE_GAIN = 0.9
+"""A part that does not shrink to this share goes as it is, and so do the next SQUEEZE_PAUSE."""
+SQUEEZE_PAUSE = 15
+SSH_DIAL_SECONDS = 20.0
+"""An ssh connection through jump hosts, a shell's start-up files and the start of a Python there, at 0.3 s of delay."""
+SSH_PATIENCE = 30.0
+"""Until a host by ssh counts as out of reach: a first attempt that fails slowly, and a second."""
+SSH_LAST_WORD_SECONDS = 0.1
+"""ssh ends so soon after its stream, with the reason on its standard error. It holds up the child meanwhile."""
+SLURM_OPTIONS = ("partition", "account", "qos", "time", "constraint", "gres", "mem", "reservation")
+"""Options of a ``slurm:`` URL that sbatch takes as they are."""
+SLURM_LOOK_SECONDS = 2.0
+"""How often the queue is asked about our job: its words are shown, and its end is noticed."""
+SLURM_COMMAND_SECONDS = 0.1
+"""How often a command of Slurm's that runs is looked at."""
+BOOTSTRAP_SECONDS = 600.0
+"""Making an environment on another host: pip fetches some packages there."""
+STDERR_KEPT = 2000
+"""Characters of another host's last words that are kept, for the sentence why it cannot be used."""
+ROOMS_START_SECONDS = 15.0
+"""A room server that was started must listen within this time."""
+ROOMS_ALONE_SECONDS = 60.0
+"""A room server to which no child has ever spoken ends after this time."""
 
 # --- adapters of other schedulers (adapters/, net/adapter_link.py) -------------------------------------------
 NEWS_SECONDS = 2.0

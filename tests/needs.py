@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sshd import SSHD
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,6 +50,14 @@ PARTS: dict[str, tuple[str, Callable[[], bool]]] = {
     ),
     "root": ("to run as root", lambda: os.geteuid() == 0),
     "linux": ("Linux", lambda: sys.platform == "linux"),
+    "sshd": (
+        "OpenSSH's server and client (Debian: openssh-server, openssh-client)",
+        lambda: SSHD is not None and shutil.which("ssh") is not None,
+    ),
+    "slurm": (
+        "Slurm, munge and to run as root (Debian: slurm-wlm, munge; `make test-slurm` installs them)",
+        lambda: os.geteuid() == 0 and all(map(shutil.which, ("sbatch", "slurmctld", "slurmd", "munged"))),
+    ),
     "namespaces": (
         "network namespaces (Linux, root with the right to make them, iproute2's `ip`, /dev/net/tun)",
         has_namespaces,

@@ -84,7 +84,7 @@ class DaskCluster:
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise EngineError(f"{self.title} cannot be reached: {_words(error)}") from None
 
-    async def places(self, wanted: int) -> dict[str, int]:
+    async def places(self, wanted: int) -> dict[str, int]:  # noqa: ARG002
         """See `cluster.Cluster`. All workers there are, whatever is wanted."""
         try:
             identity = await asyncio.wait_for(self._client.scheduler.identity(), settings.AWAY_SECONDS)

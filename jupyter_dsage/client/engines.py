@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import EngineError, UsageError
@@ -52,7 +52,7 @@ class Engines:
 
     # --- changing them -------------------------------------------------------------------------------------
 
-    def add(self, url: str | Sequence[object], timeout: float | None) -> str:
+    def add(self, url: Any, timeout: float | None) -> str:
         """See `Session.add`."""
         engine = parse_urls([url])[0]
         if any(engine.name == known.name for known in self.engines):

@@ -218,10 +218,11 @@ class Session(Attending):
         """Why engines do not work, one sentence each."""
         return self._pool.failures
 
-    def add(self, url: str | Sequence[object], timeout: float | None = 30.0) -> str:
+    def add(self, url: Any, timeout: float | None = 30.0) -> str:
         """Have one more engine share the work, also of batches that run; returns the child's answer, one sentence.
 
-        Raises EngineError for a URL that cannot be used or that is there already.
+        `url`: as in `spawn`: a URL, or one of Dask's clients or clusters. Raises EngineError for one that cannot be
+        used or that is there already.
         """
         return self._pool.add(url, timeout)
 

@@ -56,6 +56,7 @@ class AdapterLink:
         """Whether it has ended since somebody looked; who looks clears it."""
         self.heard_at = 0.0
         self.latency = 0.0
+        self.patience = settings.UNREACHABLE_SECONDS
         self._silent = 0.0
         self._read_at = 0.0
         self._next_start = 0.0

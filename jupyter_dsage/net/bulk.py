@@ -1,22 +1,26 @@
 """Large frames to and from other hosts: records over mutual TLS, one connection a direction, one thread an end.
 
 Used by the child and by worker servers beside their zmq connection, which tells which key's frame is on its way;
-zmq's CURVE moves a tenth of this. A record on the wire: key (u64), size (u64), the bytes. A frame is written from
-where it lies and read into where it stays. Knows nothing of jobs; `net.bulk_door` is the end that listens.
+zmq's CURVE moves a tenth of this. A record on the wire: key (u64), size (u64), then the bytes in slices: size (u32, its
+highest bit for one that zstd made smaller), the slice. A frame is written from where it lies and read into where it
+stays. Knows nothing of jobs; `net.bulk_door` is the end that listens.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import queue
 import socket
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.net import tls
+from jupyter_dsage.net.squeeze import Squeezer, present, unsqueezed
 
 if TYPE_CHECKING:
     import ssl
@@ -30,6 +34,10 @@ WELCOME = b"W"
 """The answer to it: only with TLS 1.3 done at both ends does the dialer know that its certificate was taken."""
 
 _HEAD = struct.Struct("<QQ")
+_SLICE = struct.Struct("<I")
+_SQUEEZED = 1 << 31
+_RECENT = 32
+"""Slices over which the speed of a connection is taken: 8 MB, twice what a socket's buffers hold."""
 
 
 def dial(host: str, port: int, identity: Identity, server_cert_pem: str, direction: bytes) -> ssl.SSLSocket:
@@ -116,9 +124,21 @@ class _End:
 class BulkSender(_End):
     """Sends frames from a thread of its own, in order."""
 
-    def __init__(self, sock: ssl.SSLSocket, ended: Callable[[Exception | None], None] = lambda _: None) -> None:
-        """`ended`: called once, by the thread, when no more can be sent; with None after `close`."""
+    def __init__(
+        self,
+        sock: ssl.SSLSocket,
+        ended: Callable[[Exception | None], None] = lambda _: None,
+        *,
+        squeezes: bool = False,
+    ) -> None:
+        """`ended`: called once, by the thread, when no more can be sent; with None after `close`.
+
+        `squeezes`: the other end reads what zstd made smaller; done where the connection is slower than that.
+        """
         super().__init__(sock, ended, "send")
+        self._squeezer = Squeezer() if squeezes and present() else None
+        self._times: collections.deque[tuple[int, float]] = collections.deque(maxlen=_RECENT)
+        """(bytes, seconds) of the slices that were sent last."""
         self._queue: queue.SimpleQueue[tuple[int, memoryview] | None] = queue.SimpleQueue()
         self._thread.start()
 
@@ -133,8 +153,23 @@ class BulkSender(_End):
             key, octets = record
             self._socket.sendall(_HEAD.pack(key, octets.nbytes))
             for start in range(0, octets.nbytes, settings.BULK_SLICE_BYTES):
-                self._socket.sendall(octets[start : start + settings.BULK_SLICE_BYTES])
+                self._send_slice(octets[start : start + settings.BULK_SLICE_BYTES])
             del record, octets  # so that they are not kept while the next is awaited
+
+    def _send_slice(self, part: memoryview) -> None:
+        squeezed = self._squeezer.squeeze(part) if self._squeezer is not None and self._slow() else None
+        body, mark = (part, 0) if squeezed is None else (squeezed, _SQUEEZED)
+        begun = time.monotonic()
+        self._socket.sendall(_SLICE.pack(body.nbytes | mark))
+        self._socket.sendall(body)
+        self._times.append((body.nbytes, time.monotonic() - begun))
+
+    def _slow(self) -> bool:
+        """Tell whether the connection takes less than the compressor; what its buffers swallow says nothing."""
+        if len(self._times) < _RECENT:
+            return False
+        octets, seconds = (sum(each) for each in zip(*self._times, strict=True))
+        return bool(octets < settings.SQUEEZE_BELOW * seconds)
 
     def close(self) -> None:
         """See `_End.close`."""
@@ -169,16 +204,42 @@ class BulkReceiver(_End):
             if size > settings.MAX_FRAME_BYTES or not self._allowed(key, size):
                 raise ProtocolError(f"A peer sent a bulk frame of {size:,} bytes that nobody expects.")
             frame = bytearray(size)
-            if not self._fill(frame):
-                raise PeerGoneError("The bulk connection ended inside a frame.")
+            self._take(frame)
             self._arrived(key, frame)
             del frame  # so that it is not kept while the next is awaited
 
-    def _fill(self, whole: bytearray) -> bool:
+    def _take(self, frame: bytearray) -> None:
+        """Read the slices of a frame to where they belong; raises ProtocolError for nonsense."""
+        head = bytearray(_SLICE.size)
+        with memoryview(frame) as view:
+            at = 0
+            while at < len(frame):
+                if not self._fill(head):
+                    raise PeerGoneError("The bulk connection ended inside a frame.")
+                size = _SLICE.unpack(head)[0]
+                squeezed, size = bool(size & _SQUEEZED), size & ~_SQUEEZED
+                most = min(settings.BULK_SLICE_BYTES, len(frame) - at)
+                if not 0 < size <= most:
+                    raise ProtocolError(f"A slice of {size:,} bytes, where {most:,} are left.")
+                if squeezed:
+                    packet = bytearray(size)
+                    self._fill_whole(packet)
+                    part = unsqueezed(bytes(packet), most)
+                    view[at : at + len(part)] = part
+                    at += len(part)
+                else:
+                    self._fill_whole(view[at : at + size])
+                    at += size
+
+    def _fill_whole(self, whole: bytearray | memoryview) -> None:
+        if not self._fill(whole):
+            raise PeerGoneError("The bulk connection ended inside a frame.")
+
+    def _fill(self, whole: bytearray | memoryview) -> bool:
         """Read until `whole` is full; False if the stream ended before its first byte."""
         with memoryview(whole) as view:
             at = 0
-            while at < len(whole):
+            while at < len(view):
                 got = self._socket.recv_into(view[at : at + settings.BULK_SLICE_BYTES])
                 if not got and at:
                     raise PeerGoneError("The bulk connection ended inside a frame.")

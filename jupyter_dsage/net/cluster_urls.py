@@ -1,4 +1,4 @@
-"""URLs of engines beyond this machine that are no worker servers: ``ssh://``, ``dask://``, ``ray://``."""
+"""URLs of engines beyond this machine that are no worker servers: one parser for each scheme."""
 
 from __future__ import annotations
 
@@ -35,27 +35,64 @@ def _ssh(url: str, parts: SplitResult, port: int | None) -> EngineURL:
         raise EngineError(f"{url!r} has a path: services are named in the call; try 'ssh://{host}?slots=8'.")
     if options.get("bootstrap", "0") not in ("0", "1"):
         raise EngineError(f"{url!r}: bootstrap={options['bootstrap']!r} is neither 0 nor 1.")
-    if options.get("bootstrap") == "1" and "python" in options and not options["python"]:
+    if "python" in options and not options["python"].strip():
         raise EngineError(f"{url!r}: python= is empty: leave it out, or name an interpreter of the host.")
+    note = "runs in an environment that was made there" if options.get("bootstrap") == "1" else ""
     name = name_of("ssh", parts.username, host, port)
     said: list[tuple[str, str]] = [(key, options[key]) for key in ("python", "bootstrap") if key in options]
     if parts.username:
         said.append(("user", parts.username))
     slots = slots_of(url, options.get("slots")) or MOST_SLOTS
-    return EngineURL(name, slots, None, "", host, port or 0, "", linger_of(url, options), "ssh", tuple(said))
+    return EngineURL(name, slots, None, note, host, port or 0, "", linger_of(url, options), "ssh", tuple(said))
 
 
-_CLUSTERS = {"dask": ("distributed", 8786), "ray": ("ray", 10001)}
+def slurm_name(options: dict[str, str]) -> str:
+    """Return the name of a Slurm engine for people: by its partition, where one is named."""
+    return f"slurm:{options['partition']}" if options.get("partition") else "slurm"
+
+
+def _slurm(url: str, parts: SplitResult, port: int | None) -> EngineURL:  # noqa: ARG001  (all of them are called alike)
+    """``slurm:?partition=…&nodes=2&slots=16&address=login1:0&time=2:00:00``."""
+    own = ("slots", "nodes", "address", "folder", "python", "linger")
+    options = options_of(url, parts.query, (*own, *settings.SLURM_OPTIONS))
+    if parts.netloc or parts.path.strip("/"):
+        raise EngineError(f"{url!r} names a host: Slurm's own commands are used; try 'slurm:?partition=debug&slots=8'.")
+    if not options.get("address"):
+        raise EngineError(
+            f"{url!r} needs an address: the nodes call back to this machine, so name it as they know it, as in "
+            "'slurm:?slots=8&address=login1' (and a port after a colon, if a firewall lets in but some)."
+        )
+    host, _, listen = options["address"].rpartition(":") if ":" in options["address"] else (options["address"], "", "0")
+    if not host or not listen.isdecimal() or int(listen) > _MOST_PORT:
+        raise EngineError(f"{url!r}: address={options['address']!r} is no host, and no host:port.")
+    nodes = slots_of(url, options.get("nodes", "1")) or 1
+    slots = slots_of(url, options.get("slots")) or nodes
+    if slots % nodes:
+        raise EngineError(f"{url!r}: {slots} slots cannot be shared evenly by {nodes} nodes: make slots a multiple.")
+    if not all(value.isprintable() and value.strip() for value in options.values()):
+        raise EngineError(f"{url!r} has an option without a value: leave it out.")
+    if find_spec("cryptography") is None:
+        raise EngineError(f"{url!r} needs TLS certificates: pip install 'jupyter_dsage[remote]'.")
+    said = [(key, options[key]) for key in ("folder", "python", *settings.SLURM_OPTIONS) if key in options]
+    said += [("nodes", str(nodes)), ("each", str(slots // nodes))]
+    name = slurm_name(options)
+    linger = linger_of(url, options)
+    return EngineURL(name, slots, None, "", host, int(listen), "", linger, "slurm", tuple(said))
+
+
+_MOST_PORT = 65_535
+
+
+_CLUSTERS = {"dask": ("distributed", 8786)}
 """Scheme -> the package that its adapter needs, and the port that its schedulers usually have."""
 
 
 def _cluster(url: str, parts: SplitResult, port: int | None) -> EngineURL:
-    """``dask:``, ``dask://host:8786?slots=N&ca=…&cert=…&key=…``, and the same for Ray, which has no files."""
+    """``dask:``, ``dask://host:8786?slots=N&ca=…&cert=…&key=…``."""
     scheme, host = parts.scheme, parts.hostname or ""
     package, usual = _CLUSTERS[scheme]
-    known = ("slots", "ca", "cert", "key", "tls") if scheme == "dask" else ("slots",)
-    options = options_of(url, parts.query, known)
-    if parts.netloc and not host:
+    options = options_of(url, parts.query, ("slots", "ca", "cert", "key", "tls"))
+    if "://" in url and not host:
         raise EngineError(f"{url!r} needs a host, as in '{scheme}://head:{usual}'.")
     if parts.username is not None or parts.password is not None or parts.path.strip("/"):
         raise EngineError(f"{url!r} has more than host, port and options: try '{scheme}://{host or 'head'}:{usual}'.")
@@ -81,7 +118,7 @@ def _cluster(url: str, parts: SplitResult, port: int | None) -> EngineURL:
 
 PARSERS: dict[str, Callable[[str, SplitResult, int | None], EngineURL]] = {
     "ssh": _ssh,
+    "slurm": _slurm,
     "dask": _cluster,
-    "ray": _cluster,
 }
 """Scheme -> what reads its URL (the text, its parts, its port); raises EngineError for what cannot be used."""

@@ -7,13 +7,15 @@ known. Schemes of later versions are recognised and refused in one sentence.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from jupyter_dsage.errors import EngineError
 from jupyter_dsage.net import cluster_urls
+from jupyter_dsage.net.cluster_objects import is_cluster, url_of
 from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, default_slots, linger_of, options_of, slots_of
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 _OLD_SPELLINGS = ("pbu", "pb")
 _BARE = ("local:", "dask:", "ray:", "slurm:")
 """What may stand without a host."""
-_LATER = ("slurm",)
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -37,6 +38,8 @@ def engine_name(url: str) -> str:
         return _server_name(host, port)
     if parts.scheme in cluster_urls.PARSERS and host:
         return cluster_urls.name_of(parts.scheme, parts.username, host, port)
+    if parts.scheme == "slurm":
+        return cluster_urls.slurm_name(dict(parse_qsl(parts.query)))
     return parts.scheme or url
 
 
@@ -44,16 +47,18 @@ def _server_name(host: str, port: int) -> str:
     return f"dsage://[{host}]:{port}" if ":" in host else f"dsage://{host}:{port}"
 
 
-def parse_urls(urls: Iterable[str | Sequence[object]] | str | None) -> list[EngineURL]:
+def parse_urls(urls: Any) -> list[EngineURL]:
     """Return the engines that `spawn(urls)` names; None is one local engine with a worker per core.
+
+    `urls`: a URL, a tuple of 2008, one of Dask's clients or clusters, or several of these.
 
     Raises EngineError for a URL that is malformed, unknown, given twice, or that this version cannot run.
     """
     if urls is None:
         return [EngineURL("local", default_slots())]
-    if isinstance(urls, str):
+    if isinstance(urls, str) or is_cluster(urls):
         urls = [urls]
-    engines = [_parse_tuple(url) if not isinstance(url, str) else _parse(url) for url in urls]
+    engines = [_parse_any(url) for url in urls]
     if not engines:
         raise EngineError("The list of engine URLs is empty: leave it out for one local worker per core.")
     named: dict[str, EngineURL] = {}
@@ -64,7 +69,16 @@ def parse_urls(urls: Iterable[str | Sequence[object]] | str | None) -> list[Engi
     return engines
 
 
-def _parse_tuple(url: Sequence[object]) -> EngineURL:
+def _parse_any(url: object) -> EngineURL:
+    if isinstance(url, str):
+        return _parse(url)
+    if is_cluster(url):
+        said, note = url_of(url)
+        return replace(_parse(said), note=note)
+    return _parse_tuple(url)
+
+
+def _parse_tuple(url: object) -> EngineURL:
     """Read the spelling of 2008: (url, port, service, slots)."""
     form = 'an engine is a URL or a tuple such as ("dsage://localhost:", 12345, "/all_series", 2)'
     if not isinstance(url, Sequence) or len(url) != 4:  # noqa: PLR2004  (the four fields of 2008)
@@ -82,8 +96,8 @@ def _parse(url: str) -> EngineURL:
         parts = urlsplit(url)
     except ValueError as error:
         raise EngineError(f"{url!r} is no engine URL ({error}): try 'local:?slots=2'.") from None
-    if parts.scheme in _LATER:
-        raise EngineError(f"{url!r}: {parts.scheme} engines come with a later version; local: and dsage:// are here.")
+    if parts.scheme == "ray":
+        raise EngineError(f"{url!r}: ray engines come with a later version; docs/engines.md says which there are.")
     if parts.scheme not in ("local", "dsage", *_OLD_SPELLINGS, *cluster_urls.PARSERS):
         raise EngineError(f"{url!r} has the unknown scheme {parts.scheme!r}: try 'local:?slots=2'.")
     try:

@@ -12,14 +12,17 @@ import itertools
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.errors import PeerGoneError
+from jupyter_dsage.net import squeeze
 from jupyter_dsage.net.bulk import BulkReceiver, BulkSender
 from jupyter_dsage.net.conversation import Conversation
+from jupyter_dsage.net.packet_link import Lane
 from jupyter_dsage.wire import codec, remote
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
 
+    from jupyter_dsage.net.packet_link import PacketLink
     from jupyter_dsage.wire.codec import Frame
     from jupyter_dsage.wire.messages import Message
 
@@ -34,7 +37,7 @@ class Talk:
         self._most = most
         self._conversation = Conversation(most)
         self._send: Send | None = None
-        self._sender: BulkSender | None = None
+        self._sender: BulkSender | Lane | None = None
         self._receiver: BulkReceiver | None = None
         self._unsent: collections.deque[tuple[int, Frame]] = collections.deque()
         """Frames for the bulk connection, while there is none."""
@@ -72,8 +75,11 @@ class Talk:
             self._unsent.extend(letter.bulk())
         self._send_bulk()
 
-    def carry(self, sock: ssl.SSLSocket, *, out: bool) -> None:
-        """Take a bulk connection, for sending (`out`) or for receiving, instead of one that there was."""
+    def carry(self, sock: ssl.SSLSocket, *, out: bool, squeezes: bool) -> None:
+        """Take a bulk connection, for sending (`out`) or for receiving, instead of one that there was.
+
+        `squeezes`: the other side reads frames that zstd has made smaller.
+        """
         number = self._live[out] = next(self._ends)
 
         def ended(error: Exception | None) -> None:
@@ -84,7 +90,7 @@ class Talk:
         if out:
             if self._sender is not None:
                 self._sender.close()
-            self._sender = BulkSender(sock, ended)
+            self._sender = BulkSender(sock, ended, squeezes=squeezes)
             self._send_bulk()
         else:
             if self._receiver is not None:
@@ -95,6 +101,15 @@ class Talk:
                 self._wake()
 
             self._receiver = BulkReceiver(sock, arrived, ended, self._conversation.expects)
+
+    def carry_along(self, link: PacketLink, *, squeezes: bool) -> None:
+        """Have large frames go over the link itself, beside its messages. `squeezes`: the other side reads zstd."""
+        link.squeezes = squeezes and squeeze.present()
+        number = self._live[False] = next(self._ends)
+        link.allowed = self._conversation.expects
+        link.arrived = lambda key, frame: self._arrived.append((number, key, frame))
+        self._sender = Lane(link)
+        self._send_bulk()
 
     def disconnect(self) -> None:
         """Let go of all connections; what is posted from now on waits for the next ones."""
@@ -111,11 +126,6 @@ class Talk:
         self._unsent.clear()
         self._arrived.clear()
         self.broken = ""
-
-    @property
-    def whole(self) -> bool:
-        """Whether all connections are there."""
-        return self._send is not None and self._sender is not None and self._receiver is not None
 
     # --- out -----------------------------------------------------------------------------------------------
 

@@ -87,10 +87,14 @@ class UnixLink(StreamLink):
 
 
 class UnixListener(Many):
-    """A path where many connect; see `transport.Listener`. To a poller it is one descriptor: its own selector's."""
+    """A path where many connect; see `transport.Listener`. To a poller it is one descriptor: its own selector's.
 
-    def __init__(self, address: str) -> None:
+    `kind`: what a connection becomes.
+    """
+
+    def __init__(self, address: str, kind: type[StreamLink] = StreamLink) -> None:
         self.address = address
+        self._kind = kind
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket.bind(_path(address))
@@ -124,6 +128,19 @@ class UnixListener(Many):
             raise PeerGoneError("The peer has disconnected.")
         link.send(frames)
         self._wish(peer, link)
+
+    def link(self, peer: Peer) -> StreamLink | None:
+        """Return the connection of a peer, None for one that is gone."""
+        return self._links.get(peer)
+
+    def tend(self) -> None:
+        """Take note of what was sent by the links themselves; to be called before waiting."""
+        for peer, link in self._links.items():
+            self._wish(peer, link)
+
+    def drop(self, peer: Peer) -> None:
+        """Close the connection of a peer, if it is there."""
+        self._part(peer)
 
     def _wish(self, peer: Peer, link: StreamLink) -> None:
         """Have the selector say when a peer takes more, if something is kept for it."""
@@ -176,7 +193,7 @@ class UnixListener(Many):
             if not _is_ours(sock):
                 sock.close()
                 continue
-            peer, link = b"%d" % next(self._numbers), StreamLink(sock)
+            peer, link = b"%d" % next(self._numbers), self._kind(sock)
             self._links[peer] = link
             self._selector.register(link, _READ, peer)
 

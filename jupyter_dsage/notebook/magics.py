@@ -144,6 +144,7 @@ class DsageMagics(Magics):
 
           %dsage start local:?slots=2 --name small
           %dsage engine add dsage://lab7:12345?slots=8
+          %dsage engine add ssh://me@lab8?slots=8
           %dsage cancel hist --session small
           %dsage log 50
         """

@@ -46,7 +46,8 @@ class Dial(Message, frozen=True, tag="dial"):
 
     `token`: names the child's place at the server, and is made anew by each child; `got`: as in `Envelope`;
     `certificate`: its own for the bulk connection, in PEM; `lineage`: a secret that the children of one session share,
-    so that one that is revived takes its predecessor's place (empty: there is none).
+    so that one that is revived takes its predecessor's place (empty: there is none); `squeezes`: it reads frames that
+    zstd has made smaller.
     """
 
     protocol: int
@@ -59,10 +60,14 @@ class Dial(Message, frozen=True, tag="dial"):
     got: Number
     certificate: Text
     lineage: Name = ""
+    squeezes: bool = False
 
 
 class Admitted(Message, frozen=True, tag="admitted"):
-    """The server's answer. `resumed`: it still has the child's place, its workers and what they told."""
+    """The server's answer. `resumed`: it still has the child's place, its workers and what they told.
+
+    `squeezes`: as in `Dial`.
+    """
 
     resumed: bool
     got: Number
@@ -74,10 +79,11 @@ class Admitted(Message, frozen=True, tag="admitted"):
     functions: bool
     bulk_port: Number
     certificate: Text
+    squeezes: bool = False
 
 
 class Beat(Message, frozen=True, tag="beat"):
-    """Says "still here". A child says its clock (seconds); the server gives it back."""
+    """Says "still here". A child says its clock (seconds); the server gives it back, and says -1 unasked."""
 
     clock: float
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import ProtocolError, VersionMismatchError
+from jupyter_dsage.net import squeeze
 from jupyter_dsage.net.talk import Talk
 from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import remote
@@ -84,7 +85,8 @@ class Reception:
 
         Raises ProtocolError, whose sentence the child is told: versions that differ, somebody else's token, no room.
         """
-        self._check_versions(dial, role)
+        if role != "caller":  # plain data is read by all that speak this protocol
+            check_versions(dial)
         room = self._rooms.get(dial.token)
         if room is not None:
             if (room.key, room.role, room.certificate) != (key, role, dial.certificate):
@@ -112,19 +114,6 @@ class Reception:
         self._bulk.put((token, sock, first))
         self._poller.wake()
 
-    @staticmethod
-    def _check_versions(dial: remote.Dial, role: str) -> None:
-        """Refuse versions that differ; plain data is read by all that speak this protocol."""
-        if role == "caller":
-            return
-        theirs = (dial.package, dial.python, dial.cloudpickle)
-        ours = versions()
-        if theirs != ours:
-            form = "jupyter_dsage {}, Python {}, cloudpickle {}"
-            raise VersionMismatchError(
-                f"The child runs {form.format(*theirs)}, this server {form.format(*ours)}: install the same on both."
-            )
-
     def _check_room(self, dial: remote.Dial, role: str, key: bytes) -> None:
         if not _TOKEN.fullmatch(dial.token):
             raise ProtocolError("A place at the server is named by 32 hexadecimal digits.")
@@ -147,6 +136,7 @@ class Reception:
             functions=room.role == "client",
             bulk_port=self._door.port,
             certificate=self._door.identity.cert_pem,
+            squeezes=squeeze.present(),
         )
 
     # --- slots ---------------------------------------------------------------------------------------------
@@ -180,6 +170,17 @@ class Reception:
         """Wait until all that was given up is gone."""
         for thread in self._ending:
             thread.join()
+
+
+def check_versions(dial: remote.Dial) -> None:
+    """Refuse a child whose pickles may not be read here; raises VersionMismatchError."""
+    theirs = (dial.package, dial.python, dial.cloudpickle)
+    ours = versions()
+    if theirs != ours:
+        form = "jupyter_dsage {}, Python {}, cloudpickle {}"
+        raise VersionMismatchError(
+            f"The child runs {form.format(*theirs)}, this server {form.format(*ours)}: install the same on both."
+        )
 
 
 def versions() -> tuple[str, str, str]:

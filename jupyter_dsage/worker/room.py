@@ -70,6 +70,7 @@ class Room(Generic[T]):
         self.linger = dial.linger
         self.lineage = dial.lineage
         self.certificate = dial.certificate
+        self.squeezes = dial.squeezes
         self.slots = 0
         """How many workers it may have; the server says."""
         self.peer: Peer | None = None

@@ -259,7 +259,7 @@ class Server:
             if room is None or room.peer is None:
                 sock.close()
             else:
-                room.talk.carry(sock, out=direction == DOWN)
+                room.talk.carry(sock, out=direction == DOWN, squeezes=room.squeezes)
 
     # --- rooms ---------------------------------------------------------------------------------------------
 

@@ -1,4 +1,7 @@
-"""Ten thousand histories of a session in which everything fails, in simulated time; the seed is printed on failure."""
+"""Ten thousand histories of a session in which everything fails, in simulated time; the seed is printed on failure.
+
+`make test` runs the first half of them, `make test-all` all.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ def quiet():
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=pytest.mark.slow if part >= PARTS // 2 else ()) for part in range(PARTS)]
+)
 def test_whatever_fails_each_job_has_one_outcome(part):
     first = int(os.environ.get("DSAGE_SEED", "0")) + part * RUNS // PARTS
     lives = 0

@@ -1,4 +1,4 @@
-"""What networks and hosts do to a session: its child on host `a`, a worker server on host `b`, a cable between them.
+"""What networks and hosts do to a session: its child on host `a`, a worker server or an sshd on host `b`, a cable.
 
 Each job writes its history (`history.py`), so a test sees also what ran on a host that nobody hears. Outages last until
 what they are to lead to has happened, or for as long as the test's name says; nothing else is timed.
@@ -24,36 +24,47 @@ from tests.leftovers import PATIENCE
 from tests.network import history
 from tests.network.history import History, until
 from tests.network.hosts import Wire
-from tests.worker_server import worker_server
+from tests.sshd import Sshd, ssh_command, sshd
+from tests.worker_server import WorkerServer, worker_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from tests.worker_server import WorkerServer
-
 pytestmark = [pytest.mark.needs("namespaces"), pytest.mark.timeout(240)]
 
 
-class Field:
-    """A wire, its server on `b`, the history of the jobs, the child's log."""
+REMOTE = ("dsage:", "ssh:")
+"""How the names of engines on host `b` begin."""
 
-    def __init__(self, wire: Wire, folder: Path) -> None:
+
+class Field:
+    """A wire, its server on `b`, the history of the jobs, the child's log. `scheme`: how `b` is reached."""
+
+    def __init__(self, wire: Wire, folder: Path, scheme: str = "dsage") -> None:
         self.wire = wire
+        self.scheme = scheme
+        self._sshd = folder / "sshd"
         self.history = History(folder / "history")
         self.folder = str(self.history.folder)
         self.history.folder.mkdir()
         self._log = folder / "child.log"
 
-    def server(self, slots: int = 2, port: int = 0, runtime: str = "") -> AbstractContextManager[WorkerServer]:
+    def server(self, slots: int = 2, port: int = 0, runtime: str = "") -> AbstractContextManager[WorkerServer | Sshd]:
         """Start one. `runtime`: its folder for sockets, where it is to die and to leave things in it."""
+        if self.scheme == "ssh":
+            self._sshd.mkdir(exist_ok=True)
+            b = self.wire.b
+            return sshd(self._sshd, host=b.address, port=port, popen=b.popen, slots=slots, runtime=runtime)
         env = {**os.environ, "XDG_RUNTIME_DIR": runtime} if runtime else None
         return worker_server(slots=slots, host=self.wire.b.address, port=port, env=env, popen=self.wire.b.popen)
 
     @contextlib.contextmanager
     def session(self, *urls: str):
-        with self._log.open("w") as log:
+        with self._log.open("w") as log, pytest.MonkeyPatch.context() as patch:
+            if self.scheme == "ssh":
+                patch.setenv("DSAGE_SSH", ssh_command(self._sshd))
             with self.wire.a.inside():
                 session = dsage.spawn(list(urls), log=log)
             with session:
@@ -82,9 +93,9 @@ class Field:
         return "does not answer" not in self.log()
 
 
-@pytest.fixture
-def field(wire: Wire, tmp_path: Path) -> Field:
-    return Field(wire, tmp_path)
+@pytest.fixture(params=["dsage", pytest.param("ssh", marks=[pytest.mark.slow, pytest.mark.needs("sshd")])])
+def field(request: pytest.FixtureRequest, wire: Wire, tmp_path: Path) -> Field:
+    return Field(wire, tmp_path, request.param)
 
 
 @pytest.fixture
@@ -94,8 +105,8 @@ def mortal() -> Iterator[str]:
         yield folder
 
 
-def state(session, host="dsage:"):
-    (engine,) = [engine for engine in session.engines if engine.name.startswith(host)]
+def state(session):
+    (engine,) = [engine for engine in session.engines if engine.name.startswith(REMOTE)]
     return engine.state
 
 
@@ -160,7 +171,7 @@ def outage(field, cut, seconds):
         until(lambda: past.started("dropped", "taken"))
         session.add("local:?slots=3")
         assert session.wait_for_workers(history.DEADLINE)
-        local, remote = pids(session, "local"), pids(session, "dsage:")
+        local, remote = pids(session, "local"), pids(session, REMOTE)
         batch = field.scatter(session, count, 0.05)
         until(lambda: past.worked("start", local) > 4 and past.worked("start", remote) > 9)
 
@@ -195,7 +206,7 @@ def outage(field, cut, seconds):
         say(f"{twice} jobs ran twice")
         assert dropped[0].result() in local
         assert kept.counts["finished"] == 2
-        assert pids(session, "dsage:") == remote
+        assert pids(session, REMOTE) == remote
         assert field.nobody_was_lost()
 
 
@@ -211,7 +222,7 @@ def test_p5_a_cable_pulled_for_60_s_moves_jobs_and_what_is_told_first_counts(fie
 def test_p5_one_way_loss_for_15_s_moves_jobs_and_what_is_told_first_counts(field, tmp_path):
     (tmp_path / "other").mkdir()
     with Wire() as wire, ThreadPoolExecutor(2) as pool:  # side by side, since most of it is waiting
-        other = Field(wire, tmp_path / "other")
+        other = Field(wire, tmp_path / "other", field.scheme)
         runs = [
             pool.submit(outage, each, functools.partial(each.wire.drop, direction), 15)
             for each, direction in ((field, "a->b"), (other, "b->a"))
@@ -248,15 +259,15 @@ def test_a_large_argument_delays_no_beat_no_small_job_and_no_cancel(field):
         victim = field.held(session, "victim", gate="never")
         field.wire.shape(rate=40e6)
         begun = time.monotonic()
-        large = session.submit(history.size_of, field.folder, "large", bytes(200_000_000))
+        large = session.submit(history.size_of, field.folder, "large", os.urandom(200_000_000))
         passed = field.wire.counts()["a->b"].passed
         until(lambda: field.wire.counts()["a->b"].passed > passed + 20_000, "a tenth of the argument")
         batch = field.scatter(session, 100, 0.01)
         until(lambda: batch.counts["finished"] > 10)
-        ended = past.worked("end", pids(session, "dsage:"))
+        ended = past.worked("end", pids(session, REMOTE))
         victim.cancel()
         until(lambda: past.pids("interrupt", "victim"))
-        say(f"the cancelled job ended {past.worked('end', pids(session, 'dsage:')) - ended} jobs after the cancel")
+        say(f"the cancelled job ended {past.worked('end', pids(session, REMOTE)) - ended} jobs after the cancel")
         assert batch.results(timeout=60) == squares(100)
         assert not past.started("large"), "the argument came before small things that were to pass it"
         assert large.result(60) == 200_000_000
@@ -314,7 +325,8 @@ def test_p8_a_session_dies_while_the_cable_is_out_and_its_room_ends_later(field)
             session.die()
             until(lambda: not any(map(psutil.pid_exists, here)), "the end of all that was local", PATIENCE)
             assert all(map(psutil.pid_exists, there))
-        server.wait_for_log("nobody came back for")
+        if isinstance(server, WorkerServer):
+            server.wait_for_log("nobody came back for")
         until(lambda: not any(map(psutil.pid_exists, there)))
 
 

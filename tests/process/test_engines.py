@@ -1,4 +1,4 @@
-"""The one set of tests that every engine passes: the fake, `local:`, `dsage://` on loopback, CURVE on, Dask and Ray.
+"""The one set of tests that every engine passes: the fake, and each real one on this machine.
 
 What only some engines have (a link that can be cut, a server that can be killed) is in test_worker_servers.py.
 """
@@ -22,7 +22,8 @@ from jupyter_dsage.testing import FakeSession, fake_session
 from tests.dask_cluster import DaskServer, dask_cluster
 from tests.process import jobs
 from tests.process.until import until
-from tests.ray_cluster import RayServer, ray_cluster
+from tests.slurm_cluster import slurm_cluster
+from tests.sshd import sshd
 from tests.worker_server import WorkerServer, worker_server
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ JOBS = 20
 SERVER_SLOTS = 4
 
 
-Server = WorkerServer | DaskServer | RayServer
-
-
 @dataclass
 class Kit:
     """A session with one engine of a kind."""
@@ -44,7 +42,7 @@ class Kit:
     session: dsage.Session
     name: str
     """The engine's."""
-    server: Server | None = None
+    server: WorkerServer | DaskServer | None = None
 
     @property
     def fake(self) -> bool:
@@ -68,38 +66,57 @@ class Kit:
         return engine
 
 
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("dask", "ray")]
+SLOW = [
+    pytest.param("ssh", marks=[pytest.mark.slow, pytest.mark.needs("sshd")]),
+    pytest.param("dask", marks=pytest.mark.slow),
+    pytest.param("slurm", marks=[pytest.mark.slow, pytest.mark.slurm, pytest.mark.needs("slurm")]),
+]
+
+
+@dataclass
+class Place:
+    """A kind of engine, its URL, the server or cluster that all its tests share, and what the environment must say."""
+
+    kind: str
+    url: str = "local:?slots=2"
+    server: WorkerServer | DaskServer | None = None
+    env: tuple[str, str] | None = None
 
 
 @pytest.fixture(scope="module", params=["fake", "local", "dsage", *SLOW])
-def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, str, Server | None]]:
-    """Give a kind of engine, its URL, and the server or cluster that all tests of the kind share.
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Give a place; each test has a session of its own there, and must leave nothing of it.
 
-    Each test has a session of its own there, and must leave nothing of it. What is shared is there before any of them,
-    so that none is blamed for it.
+    What is shared is there before any of them, so that none is blamed for it.
     """
     if request.param == "dsage":
         with worker_server(slots=SERVER_SLOTS) as made:
-            yield "dsage", made.url.replace(f"slots={SERVER_SLOTS}", "slots=2"), made
+            yield Place("dsage", made.url.replace(f"slots={SERVER_SLOTS}", "slots=2"), made)
         assert "Traceback" not in made.last_log, made.last_log
+    elif request.param == "ssh":
+        with sshd(tmp_path_factory.mktemp("sshd")) as host:
+            yield Place("ssh", host.url, env=("DSAGE_SSH", host.ssh))
+    elif request.param == "slurm":
+        with slurm_cluster() as slurm:
+            yield Place("slurm", slurm.url, env=("SLURM_CONF", slurm.conf))
     elif request.param == "dask":
         with dask_cluster(workers=2, threads=SERVER_SLOTS // 2) as cluster:
-            yield "dask", f"{cluster.url}?slots=2", cluster
+            yield Place("dask", f"{cluster.url}?slots=2", cluster)
             assert "Traceback" not in cluster.log(), cluster.log()
-    elif request.param == "ray":
-        with ray_cluster(SERVER_SLOTS) as cluster:
-            yield "ray", f"{cluster.url}?slots=2", cluster
     else:
-        yield request.param, "local:?slots=2", None
+        yield Place(request.param)
 
 
 @pytest.fixture
 def kit(
-    place: tuple[str, str, Server | None],
+    place: Place,
     nothing_left: None,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Kit]:
-    kind, url, made = place
+    kind, url, made = place.kind, place.url, place.server
+    if place.env is not None:
+        monkeypatch.setenv(*place.env)
     if kind == "fake":
         with FakeSession({"fake": 2}) as session:
             yield Kit("fake", session, "fake")
@@ -107,11 +124,9 @@ def kit(
         return
     path = tmp_path / "child.log"
     with path.open("w") as log, dsage.spawn(url, log=log) as session:
-        assert session.wait_for_workers(90 if kind == "ray" else 30)  # the first of Ray's clients waits long
+        assert session.wait_for_workers(30)
         yield Kit(kind, session, url.partition("?")[0].rstrip(":"), made)
     assert "defect" not in path.read_text(), path.read_text()
-    if isinstance(made, DaskServer | RayServer):
-        until(lambda: not made.ours(), 5.0)
 
 
 # --- jobs and their values -----------------------------------------------------------------------------------
@@ -414,6 +429,10 @@ def test_a_busy_worker_is_replaced_when_its_job_is_done(kit, tmp_path):
 
 
 def test_an_engine_is_scaled_up_and_down_while_a_batch_runs(kit, tmp_path):
+    if kit.kind == "slurm":
+        with pytest.raises(dsage.EngineError, match="keeps its number of slots"):
+            kit.session.scale(kit.name, 4)
+        return
     batch = kit.session.scatter(jobs.held, [((str(tmp_path), n), {}) for n in range(8)])
     kit.session.scale(kit.name, 4)
     until(lambda: sum(jobs.starts(tmp_path, n) for n in range(8)) == 4)
@@ -440,7 +459,12 @@ def test_an_engine_says_where_it_is_and_what_it_can_do(kit):
     off()
     [shown] = views[-1]["engines"]
     wanted = {"name": kit.name, "host": engine.host, "state": "open", "slots": 2, "workers": 2, "running": 0}
-    assert shown == wanted | {"finished": 10, "failed": 0, "note": "", "cannot": []}
+    assert shown == wanted | {
+        "finished": 10,
+        "failed": 0,
+        "note": "",
+        "cannot": ["scale"] if kit.kind == "slurm" else [],
+    }
     assert {worker["engine"] for worker in views[-1]["workers"]} == {kit.name}
     assert {worker["pid"] for worker in views[-1]["workers"]} == kit.pids
 

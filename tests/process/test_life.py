@@ -114,7 +114,7 @@ def test_child_that_cannot_start_says_why(monkeypatch):
         ("local:?slots=0", "asks for '0' slots"),
         ("ftp://host", "unknown scheme 'ftp'"),
         ([], "list of engine URLs is empty"),
-        ("ssh://host", "ssh engines come with a later version"),
+        ("slurm:?slots=2", "needs an address"),
     ],
 )
 def test_bad_urls_start_nothing(urls, sentence):

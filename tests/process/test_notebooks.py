@@ -32,6 +32,18 @@ def test_worker_servers(run_demo, tmp_path, capsys):
     assert (tmp_path / "02_worker_servers.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
+def test_other_machines(run_demo, tmp_path, capsys):
+    assert run_demo.main(NOTEBOOKS / "05_other_machines.ipynb", tmp_path) == 0, capsys.readouterr().err
+    report = capsys.readouterr().out
+    assert "more than 20 times the jobs a second of client.map: True" in report
+    assert "WorkerLost and 19 right" in report
+    assert "all right: True" in report
+    assert "[1, 2]" in report
+    assert "the worker server ended with 0" in report
+    assert (tmp_path / "05_other_machines.html").stat().st_size > 10_000
+
+
 def test_nothing_is_lost(run_demo, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
     assert run_demo.main(NOTEBOOKS / "03_nothing_is_lost.ipynb", tmp_path) == 0, capsys.readouterr().err

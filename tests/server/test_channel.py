@@ -79,7 +79,7 @@ def test_the_end_of_the_session_is_told(server, session):
         assert "die: the session ends" in gone["text"]
         assert channel.hear() is None
         assert channel.code == 4001
-    assert dsage.sessions() == []
+    until(lambda: dsage.sessions() == [])  # the child tells before it is gone
 
 
 def test_there_is_no_such_session(server):

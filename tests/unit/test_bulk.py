@@ -174,7 +174,7 @@ def test_sending_never_blocks(guests: Guests) -> None:
 def test_a_frame_that_is_not_allowed_takes_no_memory_and_ends_the_connection(guests: Guests) -> None:
     out, in_ = guests.pair(UP)
     inbox = Inbox(in_, most=100)
-    out.sendall(struct.pack("<QQ", 7, 100) + bytes(100) + struct.pack("<QQ", 8, 2**33 // 2))
+    out.sendall(struct.pack("<QQI", 7, 100, 100) + bytes(100) + struct.pack("<QQ", 8, 2**33 // 2))
     assert inbox.next() == (7, bytes(100))
     assert isinstance(inbox.ended(), ProtocolError)
     out, in_ = guests.pair(UP)
@@ -186,10 +186,14 @@ def test_a_frame_that_is_not_allowed_takes_no_memory_and_ends_the_connection(gue
 
 def test_an_end_inside_a_frame_is_told_and_one_between_frames_is_none(guests: Guests) -> None:
     for sent, kind in [
-        (struct.pack("<QQ", 7, 100) + bytes(99), PeerGoneError),
+        (struct.pack("<QQI", 7, 100, 100) + bytes(99), PeerGoneError),
+        (struct.pack("<QQI", 7, 100, 50) + bytes(50), PeerGoneError),
+        (struct.pack("<QQI", 7, 100, 101) + bytes(101), ProtocolError),
+        (struct.pack("<QQI", 7, 100, 0), ProtocolError),
+        (struct.pack("<QQI", 7, 100, 5 | 1 << 31) + b"bytes", ProtocolError),
         (struct.pack("<QQ", 7, 100), PeerGoneError),
         (bytes(7), PeerGoneError),
-        (struct.pack("<QQ", 7, 1) + b"x", type(None)),
+        (struct.pack("<QQI", 7, 1, 1) + b"x", type(None)),
         (b"", type(None)),
     ]:
         out, in_ = guests.pair(UP)
@@ -205,6 +209,25 @@ def test_bytes_that_are_no_tls_end_the_connection(guests: Guests) -> None:
     inbox = Inbox(in_)
     os.write(out.fileno(), b"x" * 1000)
     assert isinstance(inbox.ended(), OSError)
+
+
+@pytest.mark.parametrize("squeezes", [False, True])
+def test_frames_arrive_as_they_were_over_a_slow_connection_squeezed_where_both_ends_can(
+    guests: Guests,
+    monkeypatch: pytest.MonkeyPatch,
+    squeezes: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setattr(settings, "SQUEEZE_BELOW", float("inf"))  # any connection is slow now
+    out, in_ = guests.pair(UP)
+    sender, inbox = BulkSender(out, squeezes=squeezes), Inbox(in_)
+    frames = [bytes(12_000_000), os.urandom(1_000_000), b"x", bytes(range(256)) * 40_000]
+    for key, frame in enumerate(frames):
+        sender.send(key, frame)
+    for key, frame in enumerate(frames):
+        assert inbox.next() == (key, frame)
+    sent = sum(octets for octets, _ in sender._times)
+    assert (sent < 2_000_000) == squeezes
+    sender.close()
 
 
 def test_a_peer_that_vanishes_ends_both_threads(guests: Guests) -> None:

@@ -199,8 +199,6 @@ def test_an_engine_is_found_by_any_url_that_means_it(url: str, name: str) -> Non
 
 # --- what is refused -----------------------------------------------------------------------------------------
 
-LATER = "engines come with a later version; local: and dsage:// are here."
-
 
 @pytest.mark.parametrize(
     ("urls", "sentence"),
@@ -227,8 +225,23 @@ LATER = "engines come with a later version; local: and dsage:// are here."
         ("dsage://host:1?timeout=5", "has the unknown option 'timeout': there is slots, key, linger."),
         ("dsage://host:1?slots=0", "asks for '0' slots: a number from 1 to "),
         ("local:?key=x", "'local:?key=x' has the unknown option 'key': 'slots' is the one there is."),
+        ("slurm:?partition=x", "'slurm:?partition=x' needs an address: the nodes call back to this machine"),
+        ("slurm://host?address=x", "names a host: Slurm's own commands are used"),
+        ("slurm:?address=x:99999", "address='x:99999' is no host, and no host:port."),
+        ("slurm:?address=:1", "address=':1' is no host, and no host:port."),
+        ("slurm:?address=x&nodes=2&slots=3", "3 slots cannot be shared evenly by 2 nodes: make slots a multiple."),
+        ("slurm:?address=x&time=", "has an option without a value: leave it out."),
+        ("slurm:?address=x&nice=1", "has the unknown option 'nice': there is slots, nodes, address, "),
+        ("ssh://?slots=2", "needs a host, as in 'ssh://me@lab7?slots=8'."),
+        ("ssh://-oProxyCommand=x@host", "a host or a user begins with no '-', which ssh would take for an option."),
+        ("ssh://me:word@host", "holds a password: leave it out, and use an ssh key or agent."),
+        ("ssh://host/all_series", "has a path: services are named in the call; try 'ssh://host?slots=8'."),
+        ("ssh://host?bootstrap=yes", "bootstrap='yes' is neither 0 nor 1."),
+        ("ssh://host?python=", "python= is empty: leave it out, or name an interpreter of the host."),
+        ("ssh://host?key=x", "has the unknown option 'key': there is slots, python, bootstrap, linger."),
+        ("ssh://host?linger=x", "linger='x' is no duration: try linger=10min."),
+        ("ray://host:10001", "'ray://host:10001': ray engines come with a later version; docs/engines.md says"),
         ("dask://", "'dask://' needs a host, as in 'dask://head:8786'."),
-        ("slurm:?partition=x", f"'slurm:?partition=x': slurm {LATER}"),
         ("local:?slot=2", "'local:?slot=2' has the unknown option 'slot': 'slots' is the one there is."),
         ("local:?slots=2&slots=3", "'local:?slots=2&slots=3' gives 'slots' twice: give it once."),
         (["local:?slots=2", "local:?slots=3"], "The engine 'local' is named twice: give it once, with the sum of"),
@@ -237,6 +250,24 @@ LATER = "engines come with a later version; local: and dsage:// are here."
 def test_each_url_that_cannot_be_used_has_its_sentence(urls: Any, sentence: str) -> None:
     with pytest.raises(EngineError, match=re.escape(sentence)):
         parse_urls(urls)
+
+
+def test_a_host_by_ssh_has_its_name_its_user_and_its_options() -> None:
+    [engine] = parse_urls("ssh://me@lab7:2222?slots=8&python=~/bin/python&bootstrap=1&linger=1min")
+    assert (engine.kind, engine.name, engine.host, engine.port) == ("ssh", "ssh://me@lab7:2222", "lab7", 2222)
+    assert (engine.slots, engine.linger) == (8, 60.0)
+    assert dict(engine.options) == {"python": "~/bin/python", "bootstrap": "1", "user": "me"}
+    [engine] = parse_urls("ssh://[2001:db8::7]")
+    assert (engine.name, engine.host, engine.slots) == ("ssh://[2001:db8::7]", "2001:db8::7", MOST_SLOTS)
+    assert engine_name("ssh://me@lab7:2222?slots=8") == "ssh://me@lab7:2222"
+
+
+def test_a_slurm_job_has_its_partition_for_a_name_and_its_slots_shared_by_its_nodes() -> None:
+    [engine] = parse_urls("slurm:?partition=short&nodes=2&slots=16&address=login1:7000&time=2:00:00")
+    assert (engine.kind, engine.name, engine.host, engine.port) == ("slurm", "slurm:short", "login1", 7000)
+    assert engine.slots == 16
+    assert dict(engine.options) == {"partition": "short", "time": "2:00:00", "nodes": "2", "each": "8"}
+    assert engine_name("slurm:?partition=short") == "slurm:short"
 
 
 @pytest.mark.parametrize("slots", ["0", "-1", "two", "", "1.5", str(MOST_SLOTS + 1), "9" * 10_000, " 2", "²"])

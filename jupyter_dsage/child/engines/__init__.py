@@ -17,7 +17,15 @@ def make(setup: EngineSetup, supervisor: m.SupervisorSetup, network: Network, po
         from jupyter_dsage.child.engines.dsage import DsageEngine
 
         return DsageEngine(setup, poller)
-    if setup.kind in ("dask", "ray"):
+    if setup.kind == "ssh":
+        from jupyter_dsage.child.engines.ssh import SshEngine
+
+        return SshEngine(setup, poller)
+    if setup.kind == "slurm":
+        from jupyter_dsage.child.engines.slurm import SlurmEngine
+
+        return SlurmEngine(setup, poller)
+    if setup.kind == "dask":
         from jupyter_dsage.child.engines.adapter import AdapterEngine
 
         return AdapterEngine(setup, supervisor, poller)

@@ -20,6 +20,7 @@ from jupyter_dsage.child.engines.engine import heard
 from jupyter_dsage.child.engines.local import run_jobs
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.pool import Abilities
+from jupyter_dsage.net import squeeze
 from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
@@ -53,7 +54,7 @@ class Outgoing(Protocol):
 
 
 class Way(Protocol):
-    """How a host is reached: makes the link, greets, and makes it anew when it drops. See `net.dialer.Dialer`."""
+    """How a host is reached: makes the link, greets, and makes it anew when it drops. See `net.redialer.Redialer`."""
 
     @property
     def talk(self) -> Outgoing:
@@ -69,6 +70,8 @@ class Way(Protocol):
     """When the other side was heard last (monotonic seconds)."""
     latency: float
     """Seconds there and back."""
+    patience: float
+    """Seconds that the first dialling may take before the host counts as out of reach."""
 
     def next_due(self) -> float:
         """Return when to call `read` though nothing is ready."""
@@ -99,6 +102,7 @@ class HostEngine:
         self._way = way(self._hello)
         self._open = False
         """Whether the scheduler takes it for open: its workers are known there."""
+        self._granted = 0
         self._away = False
         self._latency = 0.0
         self._failed = False
@@ -121,6 +125,7 @@ class HostEngine:
             self._way.talk.got,
             self._certificate,
             self._setup.lineage,
+            squeeze.present(),
         )
 
     # --- out -----------------------------------------------------------------------------------------------
@@ -254,7 +259,7 @@ class HostEngine:
             if silent >= settings.AWAY_SECONDS and not self._away:
                 self._away = True
                 return [e.EngineAway(self.name)]
-        elif (silent >= settings.UNREACHABLE_SECONDS or way.refused) and not self._failed:
+        elif (silent >= way.patience or way.refused) and not self._failed:
             return self._lose(f"{self.name} cannot be reached: {way.trouble or 'no answer'}")
         return []
 
@@ -279,10 +284,25 @@ class HostEngine:
         return [*news, e.EngineOpened(self.name, message.slots, can, self._way.latency)]
 
     def _note_slots(self, slots: int) -> None:
+        self._granted = slots
         self.note = self._setup.note if slots else "all of its slots are taken by others"
 
     def _know(self) -> None:
         """Do what is to be done when the host has answered anew."""
+
+    @property
+    def slots(self) -> int:
+        """How many jobs run there at once, as it answered last; 0 while it is not open."""
+        return self._granted if self._open else 0
+
+    @property
+    def workers(self) -> Collection[int]:
+        """The workers that are there, or on their way."""
+        return self._workers.keys()
+
+    def give_up(self, why: str) -> list[Event | News]:
+        """Lose its workers at once, for somebody knows that they are gone."""
+        return self._lose(why)
 
     def _lose(self, why: str) -> list[Event | News]:
         """Give the engine up, until it answers after all or somebody wants it again."""

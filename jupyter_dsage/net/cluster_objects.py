@@ -1,0 +1,51 @@
+"""Dask's own objects where a URL could stand: a `Client`, a `LocalCluster`, a cluster of dask-jobqueue.
+
+Only what they say of themselves is read (address, TLS files): the adapter process makes a connection of its own. Dask
+itself is not imported, so objects are told by the modules of their classes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from jupyter_dsage.errors import EngineError
+
+_MODULES = ("distributed", "dask_jobqueue", "dask_gateway", "dask_kubernetes", "dask_cloudprovider", "dask_cuda")
+_FILES = {"ca": "tls_ca_file", "cert": "tls_client_cert", "key": "tls_client_key"}
+
+
+def is_cluster(thing: object) -> bool:
+    """Tell whether this is one of Dask's clients or clusters."""
+    classes = type(thing).__mro__
+    ours = any(each.__module__.partition(".")[0] in _MODULES for each in classes)
+    return ours and (hasattr(thing, "scheduler_address") or hasattr(thing, "scheduler_info"))
+
+
+def url_of(thing: Any) -> tuple[str, str]:
+    """Return the URL of a client's or cluster's scheduler, and a note about it; raises EngineError."""
+    what = type(thing).__name__
+    cluster = getattr(thing, "cluster", thing) or thing  # a client's, if it made one or was given one
+    address = getattr(thing, "scheduler_address", None) or getattr(getattr(thing, "scheduler", None), "address", None)
+    if not isinstance(address, str) or not address:
+        raise EngineError(f"{what} has no scheduler: it is closed, or has not started.")
+    parts = urlsplit(address)
+    if parts.scheme == "inproc":
+        raise EngineError(
+            f"{what} runs its workers as threads of this process, where no other can reach them: start it with "
+            "processes=True."
+        )
+    if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
+        raise EngineError(f"{what} is at {address!r}, which cannot be dialled: give the URL of its scheduler.")
+    options = {}
+    if parts.scheme == "tls":
+        for name, attribute in _FILES.items():
+            path = getattr(getattr(thing, "security", None), attribute, None)
+            if not isinstance(path, str) or "\n" in path or not Path(path).is_file():
+                raise EngineError(f"{what} keeps its TLS {name} in memory: start it with files, as Security(…) takes.")
+            options[name] = path
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    here = any(each.__name__ == "SpecCluster" for each in type(cluster).__mro__)
+    note = f"started by this process ({type(cluster).__name__}), and ends with it" if here else ""
+    return f"dask://{host}:{parts.port}" + (f"?{urlencode(options)}" if options else ""), note
