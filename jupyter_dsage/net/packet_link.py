@@ -10,6 +10,7 @@ bulk packets were read (u64). Nothing travels as a descriptor here.
 from __future__ import annotations
 
 import collections
+import select
 import struct
 import time
 from typing import TYPE_CHECKING
@@ -103,6 +104,16 @@ class PacketLink(StreamLink):
                 return
             except OSError:
                 self.gone = True  # what it sent before can still be read
+
+    def finish(self, seconds: float) -> None:
+        """Let go of large frames, and wait until all messages have left, or for so long."""
+        with self._writing:
+            self._bulk.clear()
+        deadline = time.monotonic() + seconds
+        self.flush()
+        while self.wants_write and (rest := deadline - time.monotonic()) > 0:
+            select.select([], [self], [], rest)
+            self.flush()
 
     def _cut(self) -> None:
         """Make a packet of the next part of the first large frame."""

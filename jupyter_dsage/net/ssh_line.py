@@ -12,6 +12,7 @@ import re
 import shlex
 import socket
 import subprocess
+import time
 from dataclasses import dataclass
 
 from jupyter_dsage import settings
@@ -71,6 +72,8 @@ class SshLine:
         self.first = first
         self.marker = MARKER
         self.sock, theirs = socket.socketpair()
+        self._kept = self.sock.dup()
+        """The same stream, for the time after its link was closed: ssh passes on what it was sent, and goes."""
         self._words = b""
         with theirs:
             self._process: subprocess.Popen[bytes] | None = None
@@ -116,14 +119,22 @@ class SshLine:
     def close(self) -> None:
         """See `stream_dialer.Line`. The end of its stream ends ssh, once it has passed on what was sent."""
         self.sock.close()
+        with contextlib.suppress(OSError):  # its other end is closed already
+            self._kept.shutdown(socket.SHUT_WR)
 
     def wait_gone(self, seconds: float) -> None:
         """See `stream_dialer.Line`. Over a link that is cut ssh would wait for what cannot come."""
+        deadline = time.monotonic() + seconds
+        with self._kept, contextlib.suppress(OSError):  # a time that is over, too
+            while self._process is not None:  # what ssh still has for us must be taken before it can go
+                self._kept.settimeout(max(0.001, deadline - time.monotonic()))
+                if not self._kept.recv(settings.BULK_SLICE_BYTES):
+                    break
         process = self._process
         if process is None:
             return
         try:
-            process.wait(seconds)
+            process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dsage.net.transport import Frame, Poller
+    from jupyter_dsage.wire import messages as m
     from jupyter_dsage.wire import remote
 
 
@@ -112,6 +113,13 @@ class StreamDialer(Redialer[_LineLink]):
         link.close()
         link.line.close()
         self._ending.append(link.line)
+
+    def close(self, last: m.Message | None = None) -> None:
+        """See `Redialer`. The last word must not wait behind large frames, which nobody needs any more."""
+        if last is not None and self.up and self._link is not None:
+            self.talk.post(0, last)
+            self._link.finish(settings.LAST_WORD_MS / 1000)
+        super().close()
 
     def wait_gone(self, seconds: float) -> None:
         """Wait until former tries have gone; end by force what has not in time."""

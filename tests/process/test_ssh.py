@@ -126,6 +126,15 @@ def test_what_is_wrong_with_a_host_is_told_in_its_own_words(server, change, sent
         assert engine(session).state == "failed"
 
 
+def test_a_session_that_ends_while_large_frames_are_on_their_way_leaves_nothing_there(server, tmp_path):
+    with dsage.spawn(server.url) as session:
+        doubled = session.submit(lambda array: array * 2, np.arange(30_000_000))
+        waiting = session.submit(jobs.held, str(tmp_path), 0)
+        until(lambda: jobs.starts(tmp_path, 0))
+    for job in (doubled, waiting):
+        assert isinstance(job.exception(30), dsage.SessionLost)
+
+
 def test_what_a_hosts_start_up_files_print_is_left(server, tmp_path):
     chatty = tmp_path / "chatty"
     chatty.write_text(f'#!/bin/sh\necho "Welcome to lab7!"; echo "You have mail."\nexec {sys.executable} "$@"\n')
