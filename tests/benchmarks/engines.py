@@ -1,7 +1,7 @@
 """How engines fare beside what they stand on: jobs a second, and 100 MB there and back.
 
-``python -m tests.benchmarks.engines``: each engine and its own per-job call (`client.map`, `f.remote`) are measured in the same run, one after the other, with
-two workers. What is not installed is left out.
+``python -m tests.benchmarks.engines``: each engine and its own per-job call (`client.map`) are measured in the same
+run, one after the other, with two workers. What is not installed is left out.
 """
 
 from __future__ import annotations
