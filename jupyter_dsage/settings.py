@@ -292,7 +292,7 @@ CARRIED_BYTES = 1_000_000
 """A payload above this is carried by itself, so that orders need not wait for it."""
 LOOK_AROUND_SECONDS = 0.5
 """How often an adapter asks which workers the other scheduler has; one that is gone shows sooner, by its agent."""
-ADAPTER_START_SECONDS = 30.0
+ADAPTER_START_SECONDS = 60.0
 """An adapter must have found its cluster within this time: it loads a large library, or starts a cluster itself."""
 ADAPTER_BACKOFF_SECONDS = 30.0
 """The wait before an adapter is started anew doubles up to this: each start takes a second of a core."""

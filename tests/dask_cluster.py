@@ -26,12 +26,12 @@ _BY_MAIN = "import sys; from distributed.cli.dask_{0} import main; sys.argv[0] =
 class DaskServer:
     """One that runs. `address`: of its scheduler."""
 
-    def __init__(self, folder: str, options: Sequence[str]) -> None:
+    def __init__(self, folder: str, options: Sequence[str], scheme: str) -> None:
         self.folder = Path(folder)
         self._options = options
         self.processes: list[subprocess.Popen[bytes]] = []
         quiet = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", *quiet)
+        self.scheduler = self._start("scheduler", "--host", f"{scheme}://127.0.0.1", "--port", "0", *quiet)
         file = self.folder / "scheduler.json"
         until(lambda: file.exists() and "address" in file.read_text(), DEADLINE)
         import json
@@ -96,10 +96,10 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def dask_cluster(*options: str, workers: int = 2, threads: int = 2) -> Iterator[DaskServer]:
+def dask_cluster(*options: str, workers: int = 2, threads: int = 2, scheme: str = "tcp") -> Iterator[DaskServer]:
     """Start one, wait until its workers are there, and end it with the block."""
     with tempfile.TemporaryDirectory(prefix="dask-") as folder:
-        server = DaskServer(folder, options)
+        server = DaskServer(folder, options, scheme)
         try:
             for _ in range(workers):
                 server.add_worker(threads)

@@ -79,6 +79,7 @@ class DaskCluster:
                 asynchronous=True,
                 security=self._security(),
                 name="jupyter_dsage",
+                timeout=settings.AWAY_SECONDS,
             )
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise EngineError(f"{self.title} cannot be reached: {_words(error)}") from None

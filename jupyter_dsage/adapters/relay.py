@@ -97,7 +97,12 @@ class Relay:
             await self._look()
             self._share()
             self._give_back()
+
+    async def beat(self) -> None:
+        """Tell the child again and again that this process lives, also while its cluster does not answer."""
+        while True:
             self._tell(0, remote.Beat(0.0))
+            await asyncio.sleep(settings.BEAT_SECONDS)
 
     async def _look(self) -> None:
         """Take in which places there are now."""

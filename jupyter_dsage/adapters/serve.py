@@ -60,11 +60,12 @@ class Server:
 
     async def _serve(self) -> None:
         adapt = await self._greeted
-        cluster = None
+        cluster, beating = None, None
         try:
             cluster = connect(adapt)
             await asyncio.wait_for(cluster.open(), settings.ADAPTER_START_SECONDS)
             relay = Relay(cluster, adapt.dial.slots, self._say)
+            beating = asyncio.create_task(relay.beat())
             await relay.open()
             self._relay = relay
             for early in self._early:
@@ -74,6 +75,8 @@ class Server:
             why = str(error) or f"{cluster.title if cluster else 'the cluster'} does not answer"
             self._say(remote.greeting(m.Refused(why)))
         finally:
+            if beating is not None:
+                beating.cancel()
             if cluster is not None:
                 await asyncio.shield(self._leave(cluster))
 

@@ -63,6 +63,11 @@ class AdapterLink:
         self._wait = settings.DIAL_BACKOFF_SECONDS
 
     @property
+    def starting(self) -> bool:
+        """Whether there is an adapter that has not said yet that it is of use."""
+        return self._link is not None and not self.up
+
+    @property
     def talk(self) -> AdapterLink:
         """See `engines.host.Way`."""
         return self
@@ -81,7 +86,8 @@ class AdapterLink:
     def restart(self) -> None:
         """See `engines.host.Outgoing`."""
         if self._link is not None:
-            self._end(0.0, "it was given up")
+            self._let_go()
+            self._finish(0.0)
 
     # --- in ------------------------------------------------------------------------------------------------
 
@@ -115,6 +121,7 @@ class AdapterLink:
             self._end(now, f"it sent what it should not: {error}")
         patience = settings.STOPPED_SECONDS if self.up else settings.ADAPTER_START_SECONDS + settings.DIE_SECONDS
         if self._link is not None and self._silent > patience:
+            self.refused = not self.up
             self._end(now, f"it has not answered for {patience:g} s")
         return heard
 

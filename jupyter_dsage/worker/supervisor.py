@@ -76,6 +76,8 @@ class Supervisor:
 
     def _prepare(self) -> None:
         adopt()
+        # Who starts it may have these blocked, as a worker of Ray has, and a process inherits that.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM})
         for end in self._signals:
             end.setblocking(False)  # noqa: FBT003  (the standard library's signature)
         signal.set_wakeup_fd(self._signals[1].fileno(), warn_on_full_buffer=False)

@@ -478,3 +478,12 @@ def shared_list(number):
     """Return the same list each time, with other content, once numbers have been returned for long."""
     _shared[:] = [number]
     return _shared if number >= 3000 else number
+
+
+def enter_and_wait(entered, leave):
+    """Say that it runs, and run until it may leave."""
+    Path(entered).touch()
+    deadline = time.monotonic() + 60
+    while not Path(leave).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return "left"

@@ -51,6 +51,8 @@ class AdapterEngine(HostEngine):
                     self._away = True
                     news.append(e.EngineAway(self.name))
                 news += self._lost_workers(f"the end of its adapter ({self._link.trouble})")
+        if self._link.starting and not self._open:
+            self._down_since = now  # it has a time of its own: large libraries, or a whole cluster to start
         return news + super()._watch(now)
 
     def _trouble(self, silent: float) -> str:
