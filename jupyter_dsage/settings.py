@@ -266,8 +266,6 @@ SSH_PATIENCE = 30.0
 """Until a host by ssh counts as out of reach: a first attempt that fails slowly, and a second."""
 SSH_LAST_WORD_SECONDS = 0.1
 """ssh ends so soon after its stream, with the reason on its standard error. It holds up the child meanwhile."""
-SLURM_OPTIONS = ("partition", "account", "qos", "time", "constraint", "gres", "mem", "reservation")
-"""Options of a ``slurm:`` URL that sbatch takes as they are."""
 SLURM_LOOK_SECONDS = 2.0
 """How often the queue is asked about our job: its words are shown, and its end is noticed."""
 SLURM_COMMAND_SECONDS = 0.1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import EngineError
+from jupyter_dsage.net import slurm
 from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, default_slots, linger_of, options_of, slots_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def slurm_name(options: dict[str, str]) -> str:
 def _slurm(url: str, parts: SplitResult, port: int | None) -> EngineURL:  # noqa: ARG001  (all of them are called alike)
     """``slurm:?partition=…&nodes=2&slots=16&address=login1:0&time=2:00:00``."""
     own = ("slots", "nodes", "address", "folder", "python", "linger")
-    options = options_of(url, parts.query, (*own, *settings.SLURM_OPTIONS))
+    options = options_of(url, parts.query, (*own, *slurm.OPTIONS))
     if parts.netloc or parts.path.strip("/"):
         raise EngineError(f"{url!r} names a host: Slurm's own commands are used; try 'slurm:?partition=debug&slots=8'.")
     if not options.get("address"):
@@ -73,7 +74,7 @@ def _slurm(url: str, parts: SplitResult, port: int | None) -> EngineURL:  # noqa
         raise EngineError(f"{url!r} has an option without a value: leave it out.")
     if find_spec("cryptography") is None:
         raise EngineError(f"{url!r} needs TLS certificates: pip install 'jupyter_dsage[remote]'.")
-    said = [(key, options[key]) for key in ("folder", "python", *settings.SLURM_OPTIONS) if key in options]
+    said = [(key, options[key]) for key in ("folder", "python", *slurm.OPTIONS) if key in options]
     said += [("nodes", str(nodes)), ("each", str(slots // nodes))]
     name = slurm_name(options)
     linger = linger_of(url, options)

@@ -17,6 +17,8 @@ from jupyter_dsage import settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+OPTIONS = ("partition", "account", "qos", "time", "constraint", "gres", "mem", "reservation")
+"""Options of a ``slurm:`` URL that sbatch takes as they are."""
 _FIELD = re.compile(r"(\w+)=(\S*)")
 _LIVING = (
     "PENDING",

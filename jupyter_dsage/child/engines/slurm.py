@@ -280,7 +280,7 @@ class SlurmEngine:
         nodes, each = self._setup.option("nodes"), self._setup.option("each")
         options = [f"--nodes={nodes}", f"--cpus-per-task={each}", "--ntasks-per-node=1"]
         options.append(f"--output={self._file.with_suffix('.out')}")
-        given = [(name, self._setup.option(name)) for name in settings.SLURM_OPTIONS]
+        given = [(name, self._setup.option(name)) for name in slurm.OPTIONS]
         options += [f"--{name}={value}" for name, value in given if value]
         self._command = slurm.submit(script, options)
         self.note = "a job is being submitted"
