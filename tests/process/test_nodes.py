@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("linux")
 
 SBATCH = """#!/bin/sh
+if [ -e "$BATCH/slow" ]; then touch "$BATCH/asked"; sleep 1; fi
 command=$(sed -n 's/^exec srun --ntasks-per-node=1 //p')
 for node in 0 1; do
     XDG_RUNTIME_DIR=$BATCH_RUNTIME SLURM_PROCID=$node setsid $command >/dev/null 2>&1 </dev/null &
@@ -41,6 +42,7 @@ done
 echo "JobId=42 JobState=NODE_FAIL Reason=NodeDown"
 """
 SCANCEL = """#!/bin/sh
+echo $1 >> "$BATCH/cancelled"
 kill $(cat "$BATCH/pids") 2>/dev/null
 exit 0
 """
@@ -118,3 +120,13 @@ def test_a_killed_child_gives_its_nodes_up_and_the_next_one_asks_for_others(batc
         (tmp_path / "gate").touch()
         assert batch.results(timeout=60) == list(range(4))
         until(lambda: not any(bridge.is_running() and bridge.status() != "zombie" for bridge in former), 60)
+        assert (batch_system / "cancelled").read_text().split() == ["42"]
+
+
+def test_a_job_that_is_just_being_submitted_is_cancelled_when_the_session_ends(batch_system):
+    (batch_system / "slow").touch()
+    with dsage.spawn(url(batch_system)):
+        until((batch_system / "asked").exists)
+    until((batch_system / "cancelled").exists)
+    assert (batch_system / "cancelled").read_text().split() == ["42"]
+    assert not list(batch_system.glob("*.call"))

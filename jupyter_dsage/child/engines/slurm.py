@@ -109,11 +109,14 @@ class SlurmEngine:
         self._calls: queue.SimpleQueue[tuple[str, socket.socket]] = queue.SimpleQueue()
         self._door: CallIn | None = None
         self._file: Path | None = None
+        self._cancels: list[slurm.Command] = []
         self._job = ""
         """Slurm's number of our job; empty while there is none."""
         self._command: slurm.Command | None = None
         """The one that runs now: a submission while there is no job, else a look at it."""
         self._next_look = 0.0
+        self._mark = hashlib.sha256(f"{setup.lineage or secrets.token_hex(16)} {setup.name}".encode()).hexdigest()[:16]
+        """Names our files: the same for all children of this session."""
         self._open = False
         self._failed = False
         self._wanted = False
@@ -270,7 +273,9 @@ class SlurmEngine:
                 self._door = CallIn(self._setup.host, self._setup.port, self._calls, self._poller.wake)
             folder = Path(self._setup.option("folder") or Path(jupyter_data_dir()) / "dsage" / "slurm").expanduser()
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = folder / f"{secrets.token_hex(8)}.call"
+            self._file = folder / f"{self._mark}.call"
+            self._forget_former(self._file.with_suffix(".job"))
+            self._file.unlink(missing_ok=True)
             self._door.call_file(secrets.token_hex(6)).write(self._file)
         except (DsageError, OSError) as error:
             return self._fail(f"no job could be submitted: {error}")
@@ -296,6 +301,8 @@ class SlurmEngine:
         self._next_look = now + settings.SLURM_LOOK_SECONDS
         if not self._job:
             self._job = (slurm.number(said) if good else None) or ""
+            if self._job and self._file is not None:
+                self._file.with_suffix(".job").write_text(self._job)
             return [] if self._job else self._fail(f"Slurm takes no job: {said}")
         state = slurm.state(known=good, said=said)
         if state.lives:
@@ -322,10 +329,17 @@ class SlurmEngine:
         lines = [line for line in said.splitlines() if line.strip()]
         return f": {lines[-1][:300]}" if lines else ""
 
+    def _forget_former(self, path: Path) -> None:
+        """Cancel the job of a child of this session that was killed: its nodes call nobody any more."""
+        former = path.read_text().strip() if path.exists() else ""
+        if former.isdecimal():
+            self._cancels.append(slurm.cancel(former))
+        path.unlink(missing_ok=True)
+
     def _forget_file(self) -> None:
         if self._file is not None:
-            for path in (self._file, self._file.with_suffix(".out")):
-                path.unlink(missing_ok=True)
+            for suffix in (".call", ".job", ".out"):
+                self._file.with_suffix(suffix).unlink(missing_ok=True)
             self._file = None
 
     # --- the end -------------------------------------------------------------------------------------------
@@ -334,16 +348,22 @@ class SlurmEngine:
         """See `engine.Engine`."""
         for node in self._nodes.values():
             node.leave()
-        if self._command is not None:
-            self._command.close()
-        self._command = slurm.cancel(self._job) if self._job else None
+        if self._job:
+            self._cancels.append(slurm.cancel(self._job))
         if self._door is not None:
             self._door.close()
         self._forget_file()
 
     def wait_gone(self, seconds: float) -> None:
-        """See `engine.Engine`."""
+        """See `engine.Engine`. A job that is just being submitted is cancelled once its number is known."""
+        deadline = time.monotonic() + seconds
         if self._command is not None:
-            self._command.close(seconds)
+            self._command.wait(seconds)
+            good, said = self._command.answer() if self._command.done else (False, "")
+            self._command.close()
+            if not self._job and good and (job := slurm.number(said)):
+                self._cancels.append(slurm.cancel(job))
+        for cancel in self._cancels:
+            cancel.close(max(0.0, deadline - time.monotonic()))
         while not self._calls.empty():
             self._calls.get()[1].close()
