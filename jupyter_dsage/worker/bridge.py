@@ -26,7 +26,7 @@ from jupyter_dsage.errors import PeerGoneError, StartError
 from jupyter_dsage.lazy import psutil
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
-from jupyter_dsage.net.ssh_line import MARKER
+from jupyter_dsage.net.ssh_carrier import MARKER
 
 _NAME = re.compile(r"[0-9a-f]{12}")
 _SOCKET = "rooms.sock"

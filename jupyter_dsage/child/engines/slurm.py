@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class _CallLine:
-    """A call that came, as a line; see `stream_dialer.Line`."""
+class _CallCarrier:
+    """A call that came, as a carrier; see `stream_dialer.Carrier`."""
 
     first = marker = b""
 
@@ -74,13 +74,13 @@ class _Node(HostEngine):
 
     def _reached(self, hello: Callable[[], remote.Dial]) -> StreamDialer:
         seconds = (settings.DIAL_SECONDS, settings.UNREACHABLE_SECONDS)
-        self.dialer = StreamDialer(hello, self._line, self._poller, *seconds)
+        self.dialer = StreamDialer(hello, self._call, self._poller, *seconds)
         return self.dialer
 
-    def _line(self) -> _CallLine | None:
+    def _call(self) -> _CallCarrier | None:
         while len(self.calls) > 1:
             self.calls.popleft().close()
-        return _CallLine(self.calls.popleft()) if self.calls else None
+        return _CallCarrier(self.calls.popleft()) if self.calls else None
 
     def called(self, sock: socket.socket) -> None:
         """Take a call; the one before is over, since a node has one at a time."""
