@@ -6,6 +6,7 @@ The stream is what a *carrier* has made: a socket, and word of why it ended. Lar
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.net.packet_link import PacketLink
 from jupyter_dsage.net.redialer import Heard, Redialer
+from jupyter_dsage.wire import remote
 
 if TYPE_CHECKING:
     import socket
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.net.transport import Frame, Poller
     from jupyter_dsage.wire import messages as m
-    from jupyter_dsage.wire import remote
 
 
 class Carrier(Protocol):
@@ -116,8 +117,12 @@ class StreamDialer(Redialer[_CarrierLink]):
 
     def close(self, last: m.Message | None = None) -> None:
         """See `Redialer`. The last word must not wait behind large frames, which nobody needs any more."""
-        if last is not None and self.up and self._link is not None:
-            self.talk.post(0, last)
+        if last is not None and self._link is not None:
+            if self.up:
+                self.talk.post(0, last)
+            else:  # the greeting may be on its way: what it makes there is not needed any more
+                with contextlib.suppress(PeerGoneError):
+                    self._link.send(remote.greeting(last))
             self._link.finish(settings.LAST_WORD_MS / 1000)
         super().close()
 

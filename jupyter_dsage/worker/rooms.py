@@ -148,6 +148,8 @@ class RoomServer:
             self._admit(peer, message)
         elif room is None or not ours:
             log.info("what came on a connection that has not greeted, or that was let go of, is left")
+        elif isinstance(message, remote.Part):  # by a child that leaves before it was answered
+            room.over = True
         elif isinstance(message, remote.Beat):
             room.talk.take(envelope, [])
             room.talk.say(message)
