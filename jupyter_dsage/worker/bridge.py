@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from jupyter_dsage import settings
-from jupyter_dsage.errors import PeerGoneError, StartError
+from jupyter_dsage.errors import StartError
 from jupyter_dsage.lazy import psutil
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
@@ -135,11 +135,12 @@ def answer(path: Path) -> None:
             with call.call(known, name) as line:
                 wait = settings.DIAL_BACKOFF_SECONDS
                 call.pump(line, sock)
-        except PeerGoneError as error:
+        except OSError as error:  # PeerGoneError among them
             print(error, file=sys.stderr, flush=True)  # noqa: T201  (what a batch system keeps of a job)
             time.sleep(wait)
             wait = min(2 * wait, settings.REDIAL_SECONDS)
         else:
+            time.sleep(wait)  # a child that hangs up at once is not called as fast as can be
             sock.close()
             if not _lives(server):
                 return
