@@ -82,7 +82,7 @@ def _settings(folder: Path, host: str, port: int, runtime: str) -> None:
     )
     (folder / "ssh_config").write_text(
         f"Host *\nUserKnownHostsFile {folder}/known_hosts\nIdentityFile {folder}/user_key\nIdentitiesOnly yes\n"
-        "StrictHostKeyChecking yes\nSendEnv DSAGE_TEST_MARK JUPYTER_DATA_DIR{'' if runtime else ' XDG_RUNTIME_DIR'}\n"
+        f"StrictHostKeyChecking yes\nSendEnv DSAGE_TEST_MARK JUPYTER_DATA_DIR{'' if runtime else ' XDG_RUNTIME_DIR'}\n"
     )
     if runtime:
         with (folder / "ssh_config").open("a") as file:

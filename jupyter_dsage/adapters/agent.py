@@ -23,14 +23,14 @@ from msgspec import Struct
 from jupyter_dsage import settings
 from jupyter_dsage.adapters.chunks import Chunk, Chunks
 from jupyter_dsage.adapters.parcel import Parcel
-from jupyter_dsage.errors import ProtocolError, VersionMismatchError
+from jupyter_dsage.errors import ProtocolError
 from jupyter_dsage.net.runtime import runtime_folder
 from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.net.url_parts import MOST_SLOTS
 from jupyter_dsage.services import SHIPPED
 from jupyter_dsage.wire import codec, remote, segments
 from jupyter_dsage.wire import messages as m
-from jupyter_dsage.worker.reception import versions
+from jupyter_dsage.worker.reception import check_versions
 from jupyter_dsage.worker.room import Room
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Agent:
     """`dial`: the child's greeting, as a message."""
 
     def __init__(self, dial: remote.Dial, place: Place = ("", ())) -> None:
-        check_versions(dial)
+        check_versions(dial, f"a worker on {socket.gethostname()}")
         self._poller = UnixNetwork().poller()
         self._inbox: queue.SimpleQueue[Chunk | tuple[int, list[Frame]]] = queue.SimpleQueue()
         self._taken = 0
@@ -238,17 +238,6 @@ class Agent:
 
     def disconnect(self) -> None:
         """See `room.Talking`."""
-
-
-def check_versions(dial: remote.Dial) -> None:
-    """Raise VersionMismatchError where functions and values could not be unpickled."""
-    theirs, ours = (dial.package, dial.python, dial.cloudpickle), versions()
-    if theirs != ours:
-        form = "jupyter_dsage {}, Python {}, cloudpickle {}"
-        raise VersionMismatchError(
-            f"This session runs {form.format(*theirs)}, a worker on {socket.gethostname()} {form.format(*ours)}: "
-            "install the same on both."
-        )
 
 
 _agents: dict[str, Agent] = {}

@@ -26,6 +26,7 @@ from jupyter_dsage.wire import messages as m
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from jupyter_dsage.adapters.cluster import Cluster
     from jupyter_dsage.wire.codec import Frame
 
 log = logging.getLogger(__name__)
@@ -80,11 +81,11 @@ class Server:
             if cluster is not None:
                 await asyncio.shield(self._leave(cluster))
 
-    async def _leave(self, cluster: object) -> None:
+    async def _leave(self, cluster: Cluster) -> None:
         if self._relay is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._relay.part(), settings.DIE_SECONDS - 1)
-        await cluster.close()  # type: ignore[attr-defined]
+        await cluster.close()
 
     # --- the socket ----------------------------------------------------------------------------------------
 

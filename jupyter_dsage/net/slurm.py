@@ -6,6 +6,7 @@ newer).
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import tempfile
@@ -78,14 +79,18 @@ class Command:
         said = self._out.read(settings.STDERR_KEPT).decode(errors="replace").strip()
         return self._process.returncode == 0, said or f"{self._words[0]} ended with {self._process.returncode}"
 
+    def wait(self, seconds: float) -> None:
+        """Wait for its end, or for so long."""
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+
     def close(self, seconds: float = 0.0) -> None:
         """Wait for its end, or end it."""
-        if self._process is not None:
-            try:
-                self._process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self.wait(seconds)
+        if self._process is not None and not self.done:
+            self._process.kill()
+            self._process.wait()
         self._out.close()
 
 

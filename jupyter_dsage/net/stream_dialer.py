@@ -1,11 +1,12 @@
 """A child's way to a room server over a stream of bytes that something else carries, such as ssh.
 
-The stream is what a *line* has made: a socket, and word of why it ended. Large frames go over the same stream. See
+The stream is what a *carrier* has made: a socket, and word of why it ended. Large frames go over the same stream. See
 `net.redialer` for what it does otherwise, and `worker.rooms` for the other side.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.net.packet_link import PacketLink
 from jupyter_dsage.net.redialer import Heard, Redialer
+from jupyter_dsage.wire import remote
 
 if TYPE_CHECKING:
     import socket
@@ -20,10 +22,9 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.net.transport import Frame, Poller
     from jupyter_dsage.wire import messages as m
-    from jupyter_dsage.wire import remote
 
 
-class Line(Protocol):
+class Carrier(Protocol):
     """What carries the stream: one try to reach the host."""
 
     sock: socket.socket
@@ -46,21 +47,21 @@ class Line(Protocol):
         """Wait until what carried the stream has gone; end by force what has not in time."""
 
 
-class _LineLink(PacketLink):
+class _CarrierLink(PacketLink):
     """A packet link that knows what carries it, and keeps the end of the stream for who asks."""
 
-    def __init__(self, line: Line) -> None:
-        super().__init__(line.sock)
-        self.line = line
-        self._begun = not line.marker
-        if line.first:
-            self._out.append((memoryview(line.first), ()))
+    def __init__(self, carrier: Carrier) -> None:
+        super().__init__(carrier.sock)
+        self.carrier = carrier
+        self._begun = not carrier.marker
+        if carrier.first:
+            self._out.append((memoryview(carrier.first), ()))
 
     def _begins(self) -> bool:
         """Tell whether the other end has said its marker; leave what came before."""
-        at = -1 if self._begun else self._in.find(self.line.marker)
+        at = -1 if self._begun else self._in.find(self.carrier.marker)
         if at >= 0:
-            del self._in[: at + len(self.line.marker)]
+            del self._in[: at + len(self.carrier.marker)]
             self._begun = True
         elif not self._begun and len(self._in) > settings.PACKET_BYTES:
             raise ProtocolError("its shell prints and prints, and no bridge of ours begins")
@@ -81,43 +82,47 @@ class _LineLink(PacketLink):
             return None
 
 
-class StreamDialer(Redialer[_LineLink]):
-    """`line`: makes a try to reach the host; `step_seconds`, `patience`: see `Redialer`."""
+class StreamDialer(Redialer[_CarrierLink]):
+    """`carrier`: makes a try to reach the host; `step_seconds`, `patience`: see `Redialer`."""
 
     def __init__(
         self,
         hello: Callable[[], remote.Dial],
-        line: Callable[[], Line | None],
+        carrier: Callable[[], Carrier | None],
         poller: Poller,
         step_seconds: float,
         patience: float,
     ) -> None:
         super().__init__(hello, poller)
-        self._line = line
-        self._ending: list[Line] = []
+        self._carrier = carrier
+        self._ending: list[Carrier] = []
         """Former tries, which may still be passing on what was sent last."""
         self.step_seconds = step_seconds
         self.patience = patience
 
-    def _connect(self) -> _LineLink | None:
+    def _connect(self) -> _CarrierLink | None:
         self.wait_gone(0)
-        line = self._line()
-        if line is None:
+        carrier = self._carrier()
+        if carrier is None:
             return None
-        link = _LineLink(line)
+        link = _CarrierLink(carrier)
         self._poller.watch(link)
         return link
 
-    def _hang_up(self, link: _LineLink) -> None:
+    def _hang_up(self, link: _CarrierLink) -> None:
         self._poller.unwatch(link)
         link.close()
-        link.line.close()
-        self._ending.append(link.line)
+        link.carrier.close()
+        self._ending.append(link.carrier)
 
     def close(self, last: m.Message | None = None) -> None:
         """See `Redialer`. The last word must not wait behind large frames, which nobody needs any more."""
-        if last is not None and self.up and self._link is not None:
-            self.talk.post(0, last)
+        if last is not None and self._link is not None:
+            if self.up:
+                self.talk.post(0, last)
+            else:  # the greeting may be on its way: what it makes there is not needed any more
+                with contextlib.suppress(PeerGoneError):
+                    self._link.send(remote.greeting(last))
             self._link.finish(settings.LAST_WORD_MS / 1000)
         super().close()
 
@@ -127,11 +132,11 @@ class StreamDialer(Redialer[_LineLink]):
         while self._ending:
             self._ending.pop().wait_gone(max(0.0, deadline - time.monotonic()))
 
-    def _fate(self, link: _LineLink) -> str:
-        why, self.refused = link.line.fate(ended=link.gone)
+    def _fate(self, link: _CarrierLink) -> str:
+        why, self.refused = link.carrier.fate(ended=link.gone)
         self.heard_at = max(self.heard_at, link.heard_at)  # a large frame on its way is news too
         return why or ("the connection ended" if link.gone else "")
 
-    def _greeted(self, link: _LineLink, heard: list[Heard], now: float) -> None:  # noqa: ARG002
+    def _greeted(self, link: _CarrierLink, heard: list[Heard], now: float) -> None:  # noqa: ARG002
         self.talk.carry_along(link, squeezes=self._admitted is not None and self._admitted.squeezes)
         self._stand(heard)

@@ -22,11 +22,11 @@ import time
 from pathlib import Path
 
 from jupyter_dsage import settings
-from jupyter_dsage.errors import PeerGoneError, StartError
+from jupyter_dsage.errors import StartError
 from jupyter_dsage.lazy import psutil
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
-from jupyter_dsage.net.ssh_line import MARKER
+from jupyter_dsage.net.ssh_carrier import MARKER
 
 _NAME = re.compile(r"[0-9a-f]{12}")
 _SOCKET = "rooms.sock"
@@ -135,11 +135,12 @@ def answer(path: Path) -> None:
             with call.call(known, name) as line:
                 wait = settings.DIAL_BACKOFF_SECONDS
                 call.pump(line, sock)
-        except PeerGoneError as error:
+        except OSError as error:  # PeerGoneError among them
             print(error, file=sys.stderr, flush=True)  # noqa: T201  (what a batch system keeps of a job)
             time.sleep(wait)
             wait = min(2 * wait, settings.REDIAL_SECONDS)
         else:
+            time.sleep(wait)  # a child that hangs up at once is not called as fast as can be
             sock.close()
             if not _lives(server):
                 return

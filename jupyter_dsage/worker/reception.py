@@ -172,14 +172,14 @@ class Reception:
             thread.join()
 
 
-def check_versions(dial: remote.Dial) -> None:
-    """Refuse a child whose pickles may not be read here; raises VersionMismatchError."""
+def check_versions(dial: remote.Dial, here: str = "this server") -> None:
+    """Refuse a child whose pickles may not be read here (`here`: where, in words); raises VersionMismatchError."""
     theirs = (dial.package, dial.python, dial.cloudpickle)
     ours = versions()
     if theirs != ours:
         form = "jupyter_dsage {}, Python {}, cloudpickle {}"
         raise VersionMismatchError(
-            f"The child runs {form.format(*theirs)}, this server {form.format(*ours)}: install the same on both."
+            f"The child runs {form.format(*theirs)}, {here} {form.format(*ours)}: install the same on both."
         )
 
 

@@ -1,8 +1,8 @@
 """One child's place on a host: its supervisor and workers there, its payloads, and what they have to tell it.
 
 Worker servers have one a child, which outlives its connections by `linger`; so have agents inside the workers of other
-schedulers. It decides nothing: leases go to the workers they are for, once the
-host has what they need; what workers tell goes to the child, now or on its next connection.
+schedulers. It decides nothing: leases go to the workers they are for, once the host has what they need; what workers
+tell goes to the child, now or on its next connection.
 """
 
 from __future__ import annotations

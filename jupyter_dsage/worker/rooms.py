@@ -12,7 +12,6 @@ import hmac
 import logging
 import os
 import shutil
-import signal
 import socket
 import sys
 import time
@@ -29,6 +28,7 @@ from jupyter_dsage.net.unix_transport import UnixListener, UnixNetwork
 from jupyter_dsage.net.url_parts import MOST_SLOTS, default_slots
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
+from jupyter_dsage.worker.alarm import Alarm
 from jupyter_dsage.worker.offered import Services
 from jupyter_dsage.worker.reception import check_versions
 from jupyter_dsage.worker.room import Room
@@ -56,35 +56,21 @@ class RoomServer:
         self._alone_since = time.monotonic()
         self._leaving = False
         self._next_beat = 0.0
-        self._alarm, self._alarm_end = socket.socketpair()
-
-    def heed_signals(self) -> None:
-        """Have `run` end when a signal says to leave."""
-        for end in (self._alarm, self._alarm_end):
-            end.setblocking(False)  # noqa: FBT003  (the standard library's signature)
-        signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._leave)
-
-    def _leave(self, *_: object) -> None:
-        self._leaving = True
+        self.alarm = Alarm(self._poller)
+        """Rings when a signal says to leave."""
 
     def run(self) -> None:
         """Serve; leaves nothing behind."""
-        for source in (self._listener, self._alarm_end):
-            self._poller.watch(source)
+        self._poller.watch(self._listener)
         try:
-            while not self._leaving:
+            while not (self._leaving or self.alarm.rung):
                 self._step()
         finally:
-            signal.set_wakeup_fd(-1)
             self._close_room("the server leaves")
-            for source in (self._listener, self._alarm_end):
-                self._poller.unwatch(source)
+            self._poller.unwatch(self._listener)
             self._listener.close()
+            self.alarm.close()
             self._poller.close()
-            for end in (self._alarm, self._alarm_end):
-                end.close()
 
     # --- the loop ------------------------------------------------------------------------------------------
 
@@ -162,6 +148,8 @@ class RoomServer:
             self._admit(peer, message)
         elif room is None or not ours:
             log.info("what came on a connection that has not greeted, or that was let go of, is left")
+        elif isinstance(message, remote.Part):  # by a child that leaves before it was answered
+            room.over = True
         elif isinstance(message, remote.Beat):
             room.talk.take(envelope, [])
             room.talk.say(message)
@@ -250,7 +238,7 @@ def main() -> None:
         adopt()
         try:
             server = RoomServer(folder)
-            server.heed_signals()
+            server.alarm.heed()
             server.run()
         except DsageError as error:
             raise SystemExit(str(error)) from None

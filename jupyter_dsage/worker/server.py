@@ -10,7 +10,6 @@ import logging
 import os
 import queue
 import resource
-import signal
 import socket
 import sys
 import time
@@ -31,6 +30,7 @@ from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.net.zmq_transport import ZmqNetwork
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
+from jupyter_dsage.worker.alarm import Alarm
 from jupyter_dsage.worker.offered import Services, load
 from jupyter_dsage.worker.reception import Reception
 
@@ -61,7 +61,7 @@ def serve(options: WorkerOptions) -> None:
     if soft < hard:  # strangers' connections take descriptors too
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     server = Server(options)
-    server.heed_signals()
+    server.alarm.heed()
     adopt()  # what a killed supervisor leaves is collected here
     print(server.greeting(), flush=True)  # noqa: T201  (a command line prints)
     server.run()
@@ -100,8 +100,8 @@ class Server:
         is no nonsense, and not needed. A child that hears nothing dials anew."""
         self._throttle = Throttle()
         self._next_look = 0.0
-        self._alarm, self._alarm_end = socket.socketpair()
-        self._leaving = False
+        self.alarm = Alarm(self._poller)
+        """Rings when a signal says to leave."""
 
     def greeting(self) -> str:
         """Return what the server says when it listens: its URL, with its public key."""
@@ -125,30 +125,18 @@ class Server:
 
     # --- the loop ------------------------------------------------------------------------------------------
 
-    def heed_signals(self) -> None:
-        """Have `run` end, or end at once, when a signal says to leave."""
-        for end in (self._alarm, self._alarm_end):
-            end.setblocking(False)  # noqa: FBT003  (the standard library's signature)
-        signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._leave)
-
     def run(self) -> None:
         """Serve until a signal says to leave; leaves nothing behind."""
         doorman = Asked(self._doorman.socket)
-        for source in (self._listener, doorman, self._alarm_end):
+        for source in (self._listener, doorman):
             self._poller.watch(source)
         try:
-            while not self._leaving:
+            while not self.alarm.rung:
                 self._step(doorman)
         finally:
-            signal.set_wakeup_fd(-1)
-            for source in (self._listener, doorman, self._alarm_end):
+            for source in (self._listener, doorman):
                 self._poller.unwatch(source)
             self._clean_up()
-
-    def _leave(self, *_: object) -> None:
-        self._leaving = True
 
     def _step(self, doorman: Source) -> None:
         ready = self._poller.wait(self._timeout())
@@ -311,8 +299,7 @@ class Server:
         self._take_bulk()
         self._doorman.close()
         self._listener.close()
+        self.alarm.close()
         self._poller.close()
         self._network.close()
-        for end in (self._alarm, self._alarm_end):
-            end.close()
         log.info("the server is gone")

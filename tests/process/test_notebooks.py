@@ -12,43 +12,58 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 @pytest.fixture
-def run_demo():
-    """Give the script beside the notebooks, as a module."""
+def report(tmp_path, capsys):
+    """Return what a notebook reports, executed by the script beside the notebooks."""
     spec = importlib.util.spec_from_file_location("run_demo", NOTEBOOKS / "run_demo.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    yield module
+
+    def run(name, facts):
+        assert module.main(NOTEBOOKS / f"{name}.ipynb", tmp_path) == 0, capsys.readouterr().err
+        said = capsys.readouterr().out
+        for fact in facts:
+            assert fact in said, said
+        assert (tmp_path / f"{name}.html").stat().st_size > 10_000
+        return said
+
+    yield run
     ensure_event_loop().close()  # jupyter_client's own, which it leaves open
 
 
-def test_worker_servers(run_demo, tmp_path, capsys):
-    assert run_demo.main(NOTEBOOKS / "02_worker_servers.ipynb", tmp_path) == 0, capsys.readouterr().err
-    report = capsys.readouterr().out
-    assert "all right: True" in report
-    assert "[2.1666666666666665, 4.5]" in report
-    assert "args[0] is a set" in report
-    assert "no engine of this session runs functions" in report
-    assert "servers ended with 0 and 0" in report
-    assert (tmp_path / "02_worker_servers.html").stat().st_size > 10_000
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Give a data directory of its own; its folder of sessions must be empty afterwards."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    yield
+    assert not list((tmp_path / "jupyter" / "dsage" / "sessions").iterdir())
+
+
+def test_worker_servers(report):
+    facts = (
+        "all right: True",
+        "[2.1666666666666665, 4.5]",
+        "args[0] is a set",
+        "no engine of this session runs functions",
+        "servers ended with 0 and 0",
+    )
+    report("02_worker_servers", facts)
 
 
 @pytest.mark.slow
-def test_other_machines(run_demo, tmp_path, capsys):
-    assert run_demo.main(NOTEBOOKS / "05_other_machines.ipynb", tmp_path) == 0, capsys.readouterr().err
-    report = capsys.readouterr().out
-    assert "more than 20 times the jobs a second of client.map: True" in report
-    assert "WorkerLost and 19 right" in report
-    assert "all right: True" in report
-    assert "[1, 2]" in report
-    assert "the worker server ended with 0" in report
-    assert (tmp_path / "05_other_machines.html").stat().st_size > 10_000
+def test_other_machines(report):
+    facts = (
+        "more than 20 times the jobs a second of client.map: True",
+        "WorkerLost and 19 right",
+        "all right: True",
+        "[1, 2]",
+        "the worker server ended with 0",
+    )
+    report("05_other_machines", facts)
 
 
-def test_nothing_is_lost(run_demo, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
-    assert run_demo.main(NOTEBOOKS / "03_nothing_is_lost.ipynb", tmp_path) == 0, capsys.readouterr().err
-    report = capsys.readouterr().out
-    for fact in (
+@pytest.mark.usefixtures("data")
+def test_nothing_is_lost(report):
+    facts = (
         "all values are right: True; child",
         "took over: True",
         "JobTimeout: Job 1 overstepped its time limit of 1 s",
@@ -58,24 +73,17 @@ def test_nothing_is_lost(run_demo, tmp_path, capsys, monkeypatch):
         "about to do something foolish",
         "Session 'other' of this notebook is alive: %dsage attach other brings it back",
         "Session 'other' is back",
-    ):
-        assert fact in report, report
-    assert report.count("all values are right: True") == 2
-    assert not list((tmp_path / "jupyter" / "dsage" / "sessions").iterdir())
-    assert (tmp_path / "03_nothing_is_lost.html").stat().st_size > 10_000
+    )
+    assert report("03_nothing_is_lost", facts).count("all values are right: True") == 2
 
 
-def test_control_room(run_demo, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
-    assert run_demo.main(NOTEBOOKS / "04_control_room.ipynb", tmp_path) == 0, capsys.readouterr().err
-    report = capsys.readouterr().out
-    for fact in (
+@pytest.mark.usefixtures("data")
+def test_control_room(report):
+    facts = (
         "300 jobs: 294 finished, 6 failed",
         "tried again: 6",
         "failed: [49, 99, 149, 199, 249, 299]",
         "ValueError: 49 is not to my taste",
         "3 slots, open",
-    ):
-        assert fact in report, report
-    assert not list((tmp_path / "jupyter" / "dsage" / "sessions").iterdir())
-    assert (tmp_path / "04_control_room.html").stat().st_size > 10_000
+    )
+    report("04_control_room", facts)

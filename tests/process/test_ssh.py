@@ -6,7 +6,9 @@ What holds of every engine is in test_engines.py, what networks do in tests/netw
 from __future__ import annotations
 
 import os
+import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +22,6 @@ from tests.sshd import Sshd, sshd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.needs("sshd", "linux")
 
@@ -133,6 +134,40 @@ def test_a_session_that_ends_while_large_frames_are_on_their_way_leaves_nothing_
         until(lambda: jobs.starts(tmp_path, 0))
     for job in (doubled, waiting):
         assert isinstance(job.exception(30), dsage.SessionLost)
+
+
+def test_nonsense_at_the_room_servers_socket_costs_its_connection_only(server):
+    with dsage.spawn(server.url) as session:
+        assert session.wait_for_workers(30)
+        [path] = Path(os.environ["XDG_RUNTIME_DIR"]).glob("dsage-*/rooms.sock")
+        batch = session.map(jobs.nap, [0.01] * 100)
+        for nonsense in (
+            bytes(100),
+            os.urandom(5000),
+            b"\x00\xff\xff\xff\xff",
+            b"GET / HTTP/1.0\r\n\r\n",
+            b"\x03\1\0\0\0k",
+        ):
+            with socket.socket(socket.AF_UNIX) as stranger:
+                stranger.settimeout(10)
+                stranger.connect(str(path))
+                stranger.sendall(nonsense)
+                assert stranger.recv(1000) == b""  # it is closed
+        assert batch.results(timeout=30) == [0.01] * 100
+    assert server.log().count("Accepted publickey") == 1
+
+
+def test_an_engine_that_is_removed_and_added_at_once_again_and_again_comes_back(server):
+    with dsage.spawn([server.url, "local:?slots=1"]) as session:
+        for _ in range(3):
+            session.remove(server.name, now=True)
+            session.add(server.url)
+        with pytest.raises(dsage.EngineError, match="is there already"):
+            session.add(server.url)
+        until(lambda: session.slots == 3)
+        assert session.map(jobs.square, range(100)).results(timeout=30) == [n * n for n in range(100)]
+        session.remove(server.name, now=True)
+        session.add(server.url)  # and it ends while that one is being reached
 
 
 def test_what_a_hosts_start_up_files_print_is_left(server, tmp_path):

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class _CallLine:
-    """A call that came, as a line; see `stream_dialer.Line`."""
+class _CallCarrier:
+    """A call that came, as a carrier; see `stream_dialer.Carrier`."""
 
     first = marker = b""
 
@@ -74,13 +74,13 @@ class _Node(HostEngine):
 
     def _reached(self, hello: Callable[[], remote.Dial]) -> StreamDialer:
         seconds = (settings.DIAL_SECONDS, settings.UNREACHABLE_SECONDS)
-        self.dialer = StreamDialer(hello, self._line, self._poller, *seconds)
+        self.dialer = StreamDialer(hello, self._call, self._poller, *seconds)
         return self.dialer
 
-    def _line(self) -> _CallLine | None:
+    def _call(self) -> _CallCarrier | None:
         while len(self.calls) > 1:
             self.calls.popleft().close()
-        return _CallLine(self.calls.popleft()) if self.calls else None
+        return _CallCarrier(self.calls.popleft()) if self.calls else None
 
     def called(self, sock: socket.socket) -> None:
         """Take a call; the one before is over, since a node has one at a time."""
@@ -109,11 +109,15 @@ class SlurmEngine:
         self._calls: queue.SimpleQueue[tuple[str, socket.socket]] = queue.SimpleQueue()
         self._door: CallIn | None = None
         self._file: Path | None = None
+        self._cancels: list[slurm.Command] = []
         self._job = ""
         """Slurm's number of our job; empty while there is none."""
         self._command: slurm.Command | None = None
-        """The one that runs now: a submission while there is no job, else a look at it."""
+        """The one that runs now: a submission, or a look at the job."""
+        self._submitting = False
         self._next_look = 0.0
+        self._mark = hashlib.sha256(f"{setup.lineage or secrets.token_hex(16)} {setup.name}".encode()).hexdigest()[:16]
+        """Names our files: the same for all children of this session."""
         self._open = False
         self._failed = False
         self._wanted = False
@@ -203,7 +207,7 @@ class SlurmEngine:
         if self._command is not None and self._command.done:
             news += self._answered(now)
         elif self._job and self._command is None and now >= self._next_look:
-            self._command = slurm.look(self._job)
+            self._command, self._submitting = slurm.look(self._job), False
         while not self._calls.empty():
             self._take(*self._calls.get())
         for name, node in list(self._nodes.items()):
@@ -246,6 +250,7 @@ class SlurmEngine:
         slots = sum(each.slots for each in self._nodes.values())
         self.host = ", ".join(sorted({each.host for each in self._nodes.values()}))
         if not self._nodes:
+            self._cancel()  # a job without nodes would only be in the way of the next one
             return [] if self._failed else self._fail(f"its last node is gone: {news.story.ending}")
         if self._open:
             return [e.EngineScaled(self.name, slots)]
@@ -270,7 +275,9 @@ class SlurmEngine:
                 self._door = CallIn(self._setup.host, self._setup.port, self._calls, self._poller.wake)
             folder = Path(self._setup.option("folder") or Path(jupyter_data_dir()) / "dsage" / "slurm").expanduser()
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = folder / f"{secrets.token_hex(8)}.call"
+            self._file = folder / f"{self._mark}.call"
+            self._forget_former(self._file.with_suffix(".job"))
+            self._file.unlink(missing_ok=True)
             self._door.call_file(secrets.token_hex(6)).write(self._file)
         except (DsageError, OSError) as error:
             return self._fail(f"no job could be submitted: {error}")
@@ -282,7 +289,7 @@ class SlurmEngine:
         options.append(f"--output={self._file.with_suffix('.out')}")
         given = [(name, self._setup.option(name)) for name in slurm.OPTIONS]
         options += [f"--{name}={value}" for name, value in given if value]
-        self._command = slurm.submit(script, options)
+        self._command, self._submitting = slurm.submit(script, options), True
         self.note = "a job is being submitted"
         return []
 
@@ -294,9 +301,13 @@ class SlurmEngine:
         good, said = command.answer()
         command.close()
         self._next_look = now + settings.SLURM_LOOK_SECONDS
-        if not self._job:
+        if self._submitting:
             self._job = (slurm.number(said) if good else None) or ""
+            if self._job and self._file is not None:
+                self._file.with_suffix(".job").write_text(self._job)
             return [] if self._job else self._fail(f"Slurm takes no job: {said}")
+        if not self._job:
+            return []  # it was cancelled meanwhile
         state = slurm.state(known=good, said=said)
         if state.lives:
             if not self._open:
@@ -322,10 +333,27 @@ class SlurmEngine:
         lines = [line for line in said.splitlines() if line.strip()]
         return f": {lines[-1][:300]}" if lines else ""
 
+    def _cancel(self) -> None:
+        """Cancel our job, if there is one."""
+        for done in [command for command in self._cancels if command.done]:
+            done.close()
+            self._cancels.remove(done)
+        if self._job:
+            self._cancels.append(slurm.cancel(self._job))
+            self._job = ""
+
+    def _forget_former(self, path: Path) -> None:
+        """Cancel the job of a child of this session that was killed: its nodes call nobody any more."""
+        former = path.read_text().strip() if path.exists() else ""
+        if former.isdecimal():
+            self._job = former
+            self._cancel()
+        path.unlink(missing_ok=True)
+
     def _forget_file(self) -> None:
         if self._file is not None:
-            for path in (self._file, self._file.with_suffix(".out")):
-                path.unlink(missing_ok=True)
+            for suffix in (".call", ".job", ".out"):
+                self._file.with_suffix(suffix).unlink(missing_ok=True)
             self._file = None
 
     # --- the end -------------------------------------------------------------------------------------------
@@ -334,16 +362,22 @@ class SlurmEngine:
         """See `engine.Engine`."""
         for node in self._nodes.values():
             node.leave()
-        if self._command is not None:
-            self._command.close()
-        self._command = slurm.cancel(self._job) if self._job else None
+        self._cancel()
         if self._door is not None:
             self._door.close()
         self._forget_file()
 
     def wait_gone(self, seconds: float) -> None:
-        """See `engine.Engine`."""
+        """See `engine.Engine`. A job that is just being submitted is cancelled once its number is known."""
+        deadline = time.monotonic() + seconds
         if self._command is not None:
-            self._command.close(seconds)
+            self._command.wait(seconds)
+            good, said = self._command.answer() if self._command.done else (False, "")
+            self._command.close()
+            if self._submitting and good:
+                self._job = slurm.number(said) or ""
+                self._cancel()
+        for cancel in self._cancels:
+            cancel.close(max(0.0, deadline - time.monotonic()))
         while not self._calls.empty():
             self._calls.get()[1].close()

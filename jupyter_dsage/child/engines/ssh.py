@@ -15,7 +15,7 @@ import msgspec
 from jupyter_dsage import settings
 from jupyter_dsage.child.engines.host import HostEngine
 from jupyter_dsage.net.bootstrap import bootstrap
-from jupyter_dsage.net.ssh_line import BRIDGE, SshLine, SshTarget, bridge_script
+from jupyter_dsage.net.ssh_carrier import BRIDGE, SshCarrier, SshTarget, bridge_script
 from jupyter_dsage.net.stream_dialer import StreamDialer
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class SshEngine(HostEngine):
 
     def _reached(self, hello: Callable[[], remote.Dial]) -> StreamDialer:
         self._dialer = StreamDialer(
-            hello, lambda: SshLine(self._target, self._script, self._first), self._poller, *self._seconds
+            hello, lambda: SshCarrier(self._target, self._script, self._first), self._poller, *self._seconds
         )
         return self._dialer
 

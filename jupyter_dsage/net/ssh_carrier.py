@@ -1,4 +1,4 @@
-"""A line to another host: the system's OpenSSH runs a bridge there, and its standard input and output are the stream.
+"""The way to another host: the system's OpenSSH runs a bridge there, and its standard input and output are the stream.
 
 The user's own configuration, agent, jump hosts and known hosts are ssh's business; it is asked to ask nobody anything,
 since a child has no terminal. What goes wrong is told with the last words of ssh, or of the host.
@@ -64,8 +64,8 @@ def bridge_script(python: str, name: str) -> str:
     return f"exec {home}{shlex.quote(path)} -P -m {BRIDGE} {name}"
 
 
-class SshLine:
-    """One try; see `stream_dialer.Line`. `script`: what the host runs; `first`: what it is sent before the stream."""
+class SshCarrier:
+    """One try; see `stream_dialer.Carrier`. `script`: what the host runs; `first`: what it is sent before all else."""
 
     def __init__(self, target: SshTarget, script: str, first: bytes = b"") -> None:
         self._target = target
@@ -92,7 +92,7 @@ class SshLine:
             os.set_blocking(self._process.stderr.fileno(), False)
 
     def fate(self, *, ended: bool) -> tuple[str, bool]:
-        """See `stream_dialer.Line`."""
+        """See `stream_dialer.Carrier`."""
         process = self._process
         if process is None:
             return self._why, True
@@ -117,13 +117,13 @@ class SshLine:
             self._words = (self._words + words)[-settings.STDERR_KEPT :]
 
     def close(self) -> None:
-        """See `stream_dialer.Line`. The end of its stream ends ssh, once it has passed on what was sent."""
+        """See `stream_dialer.Carrier`. The end of its stream ends ssh, once it has passed on what was sent."""
         self.sock.close()
         with contextlib.suppress(OSError):  # its other end is closed already
             self._kept.shutdown(socket.SHUT_WR)
 
     def wait_gone(self, seconds: float) -> None:
-        """See `stream_dialer.Line`. Over a link that is cut ssh would wait for what cannot come."""
+        """See `stream_dialer.Carrier`. Over a link that is cut ssh would wait for what cannot come."""
         deadline = time.monotonic() + seconds
         with self._kept, contextlib.suppress(OSError):  # a time that is over, too
             while self._process is not None:  # what ssh still has for us must be taken before it can go
