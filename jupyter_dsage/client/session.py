@@ -186,6 +186,7 @@ class Session(Attending):
     def _checked(self, options: Options) -> dict[str, Any]:
         """Return the options of a batch as its message has them; raises UsageError, EngineError."""
         checked = check_options(options)
+        self.check_alive()
         checked["engines"] = self._pool.wanted(checked["engines"], checked["resources"])
         return checked
 

@@ -92,6 +92,12 @@ def test_what_cannot_be_had_is_refused_in_one_sentence(fakes, options, sentence)
     assert len(fakes.batches) == 0
 
 
+def test_a_session_that_is_over_says_so_and_not_that_it_has_no_engine(fakes):
+    fakes.die()
+    with pytest.raises(dsage.SessionLost, match="is over"):
+        fakes.map(jobs.square, [1], engine="far")
+
+
 def test_jobs_whose_engine_goes_end_with_a_sentence_and_run_again_when_another_has_it(fakes, tmp_path):
     batch = fakes.scatter(jobs.held, [((str(tmp_path), n), {}) for n in range(3)], resources={"gpu": 1})
     until(lambda: jobs.starts(tmp_path, 0))
