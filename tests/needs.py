@@ -7,6 +7,7 @@ any fixture is set up). DSAGE_REQUIRE is `all` or a comma list of parts: one of 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -57,6 +58,10 @@ PARTS: dict[str, tuple[str, Callable[[], bool]]] = {
     "slurm": (
         "Slurm, munge and to run as root (Debian: slurm-wlm, munge; `make test-slurm` installs them)",
         lambda: os.geteuid() == 0 and all(map(shutil.which, ("sbatch", "slurmctld", "slurmd", "munged"))),
+    ),
+    "ray": (
+        "Ray (pip install 'jupyter_dsage[ray]')",
+        lambda: importlib.util.find_spec("ray") is not None and importlib.util.find_spec("grpc") is not None,
     ),
     "namespaces": (
         "network namespaces (Linux, root with the right to make them, iproute2's `ip`, /dev/net/tun)",

@@ -1,1 +1,1 @@
-"""Adapters: the processes that stand between a child and the scheduler of somebody else (Dask)."""
+"""Adapters: the processes that stand between a child and the scheduler of somebody else (Dask, Ray)."""

@@ -1,4 +1,4 @@
-"""What an adapter asks of another scheduler's cluster: one small interface, now for Dask.
+"""What an adapter asks of another scheduler's cluster: one small interface for Dask and Ray.
 
 A *place* is a worker of theirs, with so many slots, in which an `agent` of ours can be. All calls are coroutines of the
 adapter's one event loop. Orders (`tell`, `carry`) and news go to the agents at once, whatever runs there; a chunk
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from jupyter_dsage.adapters import ray_surroundings
 from jupyter_dsage.errors import EngineError
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ def connect(adapt: Adapt) -> Cluster:
     """Return the cluster that an engine's URL names, not opened yet; raises EngineError without its library."""
     kind = adapt.engine.kind
     try:
+        if kind == "ray":
+            ray_surroundings.prepare(own=not (adapt.engine.host or adapt.engine.option("address")))
+            from jupyter_dsage.adapters.ray_cluster import RayCluster
+
+            return RayCluster(adapt)
         from jupyter_dsage.adapters.dask_cluster import DaskCluster
 
         return DaskCluster(adapt)

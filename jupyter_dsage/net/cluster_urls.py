@@ -84,15 +84,16 @@ def _slurm(url: str, parts: SplitResult, port: int | None) -> EngineURL:  # noqa
 _MOST_PORT = 65_535
 
 
-_CLUSTERS = {"dask": ("distributed", 8786)}
+_CLUSTERS = {"dask": ("distributed", 8786), "ray": ("ray", 10001)}
 """Scheme -> the package that its adapter needs, and the port that its schedulers usually have."""
 
 
 def _cluster(url: str, parts: SplitResult, port: int | None) -> EngineURL:
-    """``dask:``, ``dask://host:8786?slots=N&ca=…&cert=…&key=…``."""
+    """``dask:``, ``dask://host:8786?slots=N&ca=…&cert=…&key=…``, and the same for Ray, which has no files."""
     scheme, host = parts.scheme, parts.hostname or ""
     package, usual = _CLUSTERS[scheme]
-    options = options_of(url, parts.query, ("slots", "ca", "cert", "key", "tls"))
+    known = ("slots", "ca", "cert", "key", "tls") if scheme == "dask" else ("slots",)
+    options = options_of(url, parts.query, known)
     if "://" in url and not host:
         raise EngineError(f"{url!r} needs a host, as in '{scheme}://head:{usual}'.")
     if parts.username is not None or parts.password is not None or parts.path.strip("/"):
@@ -121,5 +122,6 @@ PARSERS: dict[str, Callable[[str, SplitResult, int | None], EngineURL]] = {
     "ssh": _ssh,
     "slurm": _slurm,
     "dask": _cluster,
+    "ray": _cluster,
 }
 """Scheme -> what reads its URL (the text, its parts, its port); raises EngineError for what cannot be used."""

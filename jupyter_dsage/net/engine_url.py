@@ -104,8 +104,6 @@ def _parse(url: str) -> EngineURL:
         parts = urlsplit(url)
     except ValueError as error:
         raise EngineError(f"{url!r} is no engine URL ({error}): try 'local:?slots=2'.") from None
-    if parts.scheme == "ray":
-        raise EngineError(f"{url!r}: ray engines come with a later version; docs/engines.md says which there are.")
     if parts.scheme not in ("local", "dsage", *_OLD_SPELLINGS, *cluster_urls.PARSERS):
         raise EngineError(f"{url!r} has the unknown scheme {parts.scheme!r}: try 'local:?slots=2'.")
     try:

@@ -74,6 +74,16 @@ def test_a_local_dask_works_and_listens_on_loopback_only():
 
 
 @pytest.mark.slow
+@pytest.mark.needs("ray")
+def test_a_local_ray_works_and_listens_on_loopback_only():
+    with dsage.spawn("ray:?slots=2") as session:
+        assert session.map(jobs.square, range(1000)).results(timeout=90) == [n * n for n in range(1000)]
+        found = listening()
+        assert found
+        assert all(map(is_loopback, found)), found
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_dask_worker_that_is_killed_costs_no_job_and_its_slots_come_back(crowd, tmp_path):
     with dsage.spawn(f"{crowd.url}?slots=4") as session:

@@ -22,6 +22,7 @@ from jupyter_dsage.testing import FakeSession, fake_session
 from tests.dask_cluster import DaskServer, dask_cluster
 from tests.process import jobs
 from tests.process.until import until
+from tests.ray_cluster import RayServer, ray_cluster
 from tests.slurm_cluster import slurm_cluster
 from tests.sshd import sshd
 from tests.worker_server import WorkerServer, worker_server
@@ -42,7 +43,7 @@ class Kit:
     session: dsage.Session
     name: str
     """The engine's."""
-    server: WorkerServer | DaskServer | None = None
+    server: WorkerServer | DaskServer | RayServer | None = None
 
     @property
     def fake(self) -> bool:
@@ -69,6 +70,7 @@ class Kit:
 SLOW = [
     pytest.param("ssh", marks=[pytest.mark.slow, pytest.mark.needs("sshd")]),
     pytest.param("dask", marks=pytest.mark.slow),
+    pytest.param("ray", marks=[pytest.mark.slow, pytest.mark.needs("ray")]),
     pytest.param("slurm", marks=[pytest.mark.slow, pytest.mark.slurm, pytest.mark.needs("slurm")]),
 ]
 
@@ -79,7 +81,7 @@ class Place:
 
     kind: str
     url: str = "local:?slots=2"
-    server: WorkerServer | DaskServer | None = None
+    server: WorkerServer | DaskServer | RayServer | None = None
     env: tuple[str, str] | None = None
 
 
@@ -103,6 +105,9 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         with dask_cluster(workers=2, threads=SERVER_SLOTS // 2) as cluster:
             yield Place("dask", f"{cluster.url}?slots=2", cluster)
             assert "Traceback" not in cluster.log(), cluster.log()
+    elif request.param == "ray":
+        with ray_cluster(SERVER_SLOTS) as ray:
+            yield Place("ray", f"{ray.url}?slots=2", ray)
     else:
         yield Place(request.param)
 
@@ -124,7 +129,7 @@ def kit(
         return
     path = tmp_path / "child.log"
     with path.open("w") as log, dsage.spawn(url, log=log) as session:
-        assert session.wait_for_workers(30)
+        assert session.wait_for_workers(90 if kind == "ray" else 30)  # the first of Ray's clients waits long
         yield Kit(kind, session, url.partition("?")[0].rstrip(":"), made)
     assert "defect" not in path.read_text(), path.read_text()
 

@@ -25,7 +25,7 @@ def make(setup: EngineSetup, supervisor: m.SupervisorSetup, network: Network, po
         from jupyter_dsage.child.engines.slurm import SlurmEngine
 
         return SlurmEngine(setup, poller)
-    if setup.kind == "dask":
+    if setup.kind in ("dask", "ray"):
         from jupyter_dsage.child.engines.adapter import AdapterEngine
 
         return AdapterEngine(setup, supervisor, poller)

@@ -1,4 +1,4 @@
-"""The engine ``dask:``: workers beside those of another scheduler, reached through an adapter process.
+"""The engines ``dask:`` and ``ray:``: workers beside those of another scheduler, reached through an adapter process.
 
 See `host.HostEngine` for most of it. Nothing outlasts the adapter: its workers end with it, and another is started.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TITLES = {"dask": "Dask"}
+TITLES = {"dask": "Dask", "ray": "Ray"}
 
 
 class AdapterEngine(HostEngine):
