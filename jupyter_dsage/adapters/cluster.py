@@ -24,12 +24,17 @@ class Cluster(Protocol):
 
     title: str
     """For sentences: ``the Dask cluster at tcp://…``."""
+    reserves: bool
+    """Whether a place takes something of the cluster though nothing runs there, so that unused ones are given back."""
 
     async def open(self) -> None:
         """Connect; raises EngineError, which says what is wrong."""
 
-    async def places(self) -> dict[str, int]:
-        """Return the places there are now, each with its slots; raises EngineError if the cluster is lost."""
+    async def places(self, wanted: int) -> dict[str, int]:
+        """Return the places there are now, each with its slots; raises EngineError if the cluster is lost.
+
+        `wanted`: how many slots are enough, for one that makes places when they are needed.
+        """
 
     async def settle(self, place: str) -> Hello:
         """Have an agent at a place; raises EngineError where that cannot be."""

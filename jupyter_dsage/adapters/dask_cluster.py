@@ -30,6 +30,8 @@ _REACH_SECONDS = 2.0
 class DaskCluster:
     """See `cluster.Cluster`."""
 
+    reserves = False
+
     def __init__(self, adapt: Adapt) -> None:
         self._setup = adapt.engine
         self._token = adapt.dial.token
@@ -82,8 +84,8 @@ class DaskCluster:
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise EngineError(f"{self.title} cannot be reached: {_words(error)}") from None
 
-    async def places(self) -> dict[str, int]:
-        """See `cluster.Cluster`."""
+    async def places(self, wanted: int) -> dict[str, int]:  # noqa: ARG002
+        """See `cluster.Cluster`. All workers there are, whatever is wanted."""
         try:
             identity = await asyncio.wait_for(self._client.scheduler.identity(), settings.AWAY_SECONDS)
         except (OSError, TimeoutError) as error:

@@ -15,7 +15,7 @@ _BESIDE = 65_536
 
 
 class Parcel:
-    """Messages, each a list of frames. Dask carries its large frames out of band (pickle protocol 5).
+    """Messages, each a list of frames. Dask and Ray carry its large frames out of band (pickle protocol 5).
 
     >>> [list(map(bytes, letter)) for letter in pickle.loads(pickle.dumps(Parcel([[b"a", b"b" * 3]], 7))).letters]
     [[b'a', b'bbb']]
@@ -29,6 +29,11 @@ class Parcel:
         """That of the first letter to an agent, of the last one from it."""
         self.took = took
         """From an agent: (worker, order, seconds) of each chunk that is over."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all frames."""
+        return sum(memoryview(frame).nbytes for letter in self.letters for frame in letter)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Return what pickle is to write: small frames in it, large ones beside it."""

@@ -44,6 +44,7 @@ class Relay:
         self._forgotten: set[int] = set()
         """Segments to forget when no chunk of theirs is under way any more."""
         self._lag = 0.0
+        self._parting: set[asyncio.Task[None]] = set()
         self._doubt = asyncio.Event()
         self._settling: dict[str, asyncio.Task[None]] = {}
         """Place -> what makes an agent there."""
@@ -95,6 +96,7 @@ class Relay:
             self._doubt.clear()
             await self._look()
             self._share()
+            self._give_back()
 
     async def beat(self) -> None:
         """Tell the child again and again that this process lives, also while its cluster does not answer."""
@@ -104,7 +106,7 @@ class Relay:
 
     async def _look(self) -> None:
         """Take in which places there are now."""
-        there = await self._cluster.places()
+        there = await self._cluster.places(self._wanted)
         now = time.monotonic()
         for place, line in list(self._lines.items()):
             if place not in there:
@@ -147,6 +149,17 @@ class Relay:
             self._tell(0, remote.Granted(slots))
         for worker in list(self._homeless):
             self._place(worker)
+
+    def _give_back(self) -> None:
+        """Let go of places that nobody needs, where they are taken from others."""
+        if not self._cluster.reserves:
+            return
+        surplus = sum(line.slots for line in self._lines.values()) - self._wanted
+        for line in [line for line in self._lines.values() if not line.workers][: max(0, surplus)]:
+            del self._lines[line.place]
+            line.close()
+            self._parting = {task for task in self._parting if not task.done()}
+            self._parting.add(asyncio.create_task(self._part(line.place)))
 
     def _place(self, worker: int) -> None:
         free = [line for line in self._lines.values() if len(line.workers) < line.slots]
@@ -261,7 +274,7 @@ class Relay:
             settling.cancel()
         for line in lines.values():
             line.close()
-        await asyncio.gather(*(self._part(place) for place in lines), return_exceptions=True)
+        await asyncio.gather(*self._parting, *(self._part(place) for place in lines), return_exceptions=True)
 
     async def _part(self, place: str) -> None:
         while not await self._cluster.part(place):  # noqa: ASYNC110  (what is waited for is in another process)
