@@ -14,7 +14,7 @@ PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test test-all test-slurm parts lint bench bench-quick bench-core profile clean
+.PHONY: help demo lab test test-all test-slurm parts lint bench bench-quick bench-engines bench-core profile clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -28,7 +28,7 @@ lab: $(VENV)/.stamp-lab ## open the notebook in JupyterLab
 test: $(VENV)/.stamp-test parts ## run the tests, but not the slow ones
 	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) $(ARGS)
 
-test-all: $(VENV)/.stamp-test parts ## run every test
+test-all: $(VENV)/.stamp-test $(VENV)/.stamp-ray parts ## run every test, but those on Slurm
 	$(BIN)/python -m pytest -m "not slurm" $(PARALLEL) $(ARGS)
 
 test-slurm: $(VENV)/.stamp-test ## run the tests on a real Slurm, which is installed if it is not there (root and apt)
@@ -74,6 +74,9 @@ bench: $(BENCH)/.stamp ## measure against our peers, all workloads (45 minutes);
 bench-quick: $(BENCH)/.stamp ## measure the most important against two peers (3 minutes)
 	$(BENCH)/bin/python -m compileall -q jupyter_dsage
 	$(BENCH)/bin/python -m tests.benchmarks.bench --quick $(ARGS)
+
+bench-engines: $(VENV)/.stamp-test $(VENV)/.stamp-ray ## measure each engine beside what it stands on; for the report
+	$(BIN)/python -m tests.benchmarks.engines
 
 bench-core: $(VENV)/.stamp-test ## measure the core's own operations against what they cost before
 	$(BIN)/python -m tests.benchmarks.core_ops $(ARGS)

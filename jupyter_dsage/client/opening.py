@@ -35,9 +35,9 @@ def spawn(
 ) -> Session:
     """Start a session: a background process with one local worker per core, or with the engines that `urls` names.
 
-    `urls`: ``"local:?slots=2"``, a list of such, one of Dask's clients or clusters, or tuples as in 2008; `name`: for
-    people, the session's id if left out; `journal`: write down what is asked and what comes of it, so that nothing is
-    lost when a process is killed;
+    `urls`: ``"local:?slots=2"``, a list of such, one of Dask's clients or clusters, the module ``ray``, or tuples as in
+    2008; `name`: for people, the session's id if left out; `journal`: write down what is asked and what comes of it, so
+    that nothing is lost when a process is killed;
     `on_kernel_exit`: ``"stay"`` goes on when this process ends, for `attach` to find, ``"die"`` ends then (left out:
     stay in a notebook, die in a script, and where a notebook runs without a front end); `services`: functions that jobs
     may call by name (``{"/square": square}``); `log`: an open file for the child's log. Returns when the child listens;

@@ -84,16 +84,16 @@ def _slurm(url: str, parts: SplitResult, port: int | None) -> EngineURL:  # noqa
 _MOST_PORT = 65_535
 
 
-_CLUSTERS = {"dask": ("distributed", 8786), "ray": ("ray", 10001)}
-"""Scheme -> the package that its adapter needs, and the port that its schedulers usually have."""
+_CLUSTERS = {"dask": (("distributed",), 8786), "ray": (("ray", "grpc"), 10001)}
+"""Scheme -> the packages that its adapter needs, and the port that its schedulers usually have."""
+_KNOWN = {"dask": ("slots", "ca", "cert", "key", "tls"), "ray": ("slots", "address")}
 
 
 def _cluster(url: str, parts: SplitResult, port: int | None) -> EngineURL:
-    """``dask:``, ``dask://host:8786?slots=N&ca=…&cert=…&key=…``, and the same for Ray, which has no files."""
+    """``dask:``, ``dask://host:8786?slots=N&ca=…&cert=…&key=…``; ``ray:``, ``ray:?address=…``, ``ray://host:10001``."""
     scheme, host = parts.scheme, parts.hostname or ""
-    package, usual = _CLUSTERS[scheme]
-    known = ("slots", "ca", "cert", "key", "tls") if scheme == "dask" else ("slots",)
-    options = options_of(url, parts.query, known)
+    packages, usual = _CLUSTERS[scheme]
+    options = options_of(url, parts.query, _KNOWN[scheme])
     if "://" in url and not host:
         raise EngineError(f"{url!r} needs a host, as in '{scheme}://head:{usual}'.")
     if parts.username is not None or parts.password is not None or parts.path.strip("/"):
@@ -107,9 +107,13 @@ def _cluster(url: str, parts: SplitResult, port: int | None) -> EngineURL:
         raise EngineError(f"{url!r}: a cluster that is started here needs no {', '.join(files)}.")
     if options.get("tls", "1") != "1":
         raise EngineError(f"{url!r}: tls={options['tls']!r} is not 1: leave it out for a scheduler without TLS.")
-    if find_spec(package) is None:
-        raise EngineError(f"{url!r} needs the package {package}: pip install 'jupyter_dsage[{scheme}]'.")
-    slots = slots_of(url, options.pop("slots", None)) or (MOST_SLOTS if host else default_slots())
+    if "address" in options and (host or not options["address"].strip()):
+        raise EngineError(f"{url!r} names no address beside a host: try 'ray:?address=127.0.0.1:6379', of a head here.")
+    for package in packages:
+        if find_spec(package) is None:
+            raise EngineError(f"{url!r} needs the package {package}: pip install 'jupyter_dsage[{scheme}]'.")
+    there = host or "address" in options
+    slots = slots_of(url, options.pop("slots", None)) or (MOST_SLOTS if there else default_slots())
     if files:
         options["tls"] = "1"
     place = (host, port or usual) if host else ("", 0)

@@ -1,7 +1,7 @@
 """Engine URLs: ``local:?slots=2``, ``dsage://host:port/service?slots=2``, and the tuples of 2008.
 
 Parsed in the client, so that a bad one is refused before anything starts, and so is a worker server whose key is not
-known. Schemes of later versions are recognised and refused in one sentence.
+known.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _server_name(host: str, port: int) -> str:
 def parse_urls(urls: Any) -> list[EngineURL]:
     """Return the engines that `spawn(urls)` names; None is one local engine with a worker per core.
 
-    `urls`: a URL, a tuple of 2008, one of Dask's clients or clusters, or several of these.
+    `urls`: a URL, a tuple of 2008, one of Dask's clients or clusters, the module ``ray``, or several of these.
 
     Raises EngineError for a URL that is malformed, unknown, given twice, or that this version cannot run.
     """

@@ -54,11 +54,21 @@ def write(figures: Figures, folder: Path) -> None:
     profiles = [
         json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plots").glob("profile-*.json"))
     ]
-    (folder / "REPORT.md").write_text(render(figures, pictures, profiles), encoding="utf-8")
+    kept = folder / "plots" / "engines.json"
+    engines = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
+    (folder / "REPORT.md").write_text(render(figures, pictures, profiles, engines), encoding="utf-8")
 
 
-def render(figures: Figures, pictures: Sequence[tuple[str, str]] = (), profiles: Iterable[dict[str, Any]] = ()) -> str:
-    """Return the report. `pictures`: title and path of each; `profiles`: what `tests.benchmarks.profile` kept."""
+def render(
+    figures: Figures,
+    pictures: Sequence[tuple[str, str]] = (),
+    profiles: Iterable[dict[str, Any]] = (),
+    engines: dict[str, Any] | None = None,
+) -> str:
+    """Return the report.
+
+    `pictures`: title and path of each; `profiles`, `engines`: what `tests.benchmarks.profile` and `engines` kept.
+    """
     judged = verdicts(figures.medians())
     parts = [
         "# Benchmarks\n",
@@ -73,6 +83,7 @@ def render(figures: Figures, pictures: Sequence[tuple[str, str]] = (), profiles:
     parts += [f"![{title}]({path})\n" for title, path in pictures]
     for workload in WORKLOADS.values():
         parts += _workload(workload, figures)
+    parts += _engines(engines) if engines else []
     parts += ["## Peers\n", "How each is used, and where its documentation says so.\n", _peers(figures)]
     for profile in profiles:
         parts += _profile(profile)
@@ -189,6 +200,22 @@ def _peers(figures: Figures) -> str:
         version = "could not be installed here" if name in missing else versions.get(name, "-")
         rows.append((name, version, "one" if name in SLOW else "several", peer_class(name).how))
     return _table(("peer", "version", "turns", "how"), rows)
+
+
+def _engines(kept: dict[str, Any]) -> list[str]:
+    """Return the chapter of the engines: what `tests.benchmarks.engines` kept."""
+    rows, mine = [], 0.0
+    for row in kept["rows"]:
+        ours = row["api"] == "jupyter_dsage"
+        mine = row["rate"] if ours else mine
+        times = "" if ours else f"ours: {mine / row['rate']:,.0f} times"
+        rows.append((row["engine"], row["api"], short(row["rate"]), short(row["echo"]) if row["echo"] else "-", times))
+    told = (
+        f"By `make bench-engines`, a run of its own ({kept['machine']['date']}, load before "
+        f"{kept['machine']['load before']}): two workers, no journal, 100,000 jobs (fewer for the engine's own "
+        "call, one a job), and one array of 100 MB there and back; all clusters on this host.\n"
+    )
+    return ["## Engines\n", told, _table(("engine", "through", "jobs/s", "100 MB echo, s", ""), rows)]
 
 
 def _profile(profile: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 
 import jupyter_dsage as dsage
 from tests.dask_cluster import dask_cluster
+from tests.descendants import adapters, is_loopback, listening
 from tests.process import jobs
 from tests.process.until import until
 
@@ -37,47 +38,9 @@ def lonely(nothing_left: None) -> Iterator[DaskServer]:  # noqa: ARG001
         yield made
 
 
-def adapters() -> list[psutil.Process]:
-    """Return the adapters of this process's sessions."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if "jupyter_dsage.adapters.serve" in " ".join(process.cmdline()):
-                found.append(process)
-        except psutil.Error:
-            continue  # gone meanwhile
-    return found
-
-
-def listening() -> set[str]:
-    """Return the addresses on which this process's descendants listen."""
-    found = set()
-    for process in psutil.Process().children(recursive=True):
-        try:
-            connections = process.net_connections(kind="inet")
-        except psutil.Error:
-            continue  # gone meanwhile
-        found |= {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
-    return found
-
-
-def is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback
-
-
 def test_a_local_dask_works_and_listens_on_loopback_only():
     with dsage.spawn("dask:?slots=2") as session:
         assert session.map(jobs.square, range(1000)).results(timeout=30) == [n * n for n in range(1000)]
-        found = listening()
-        assert found
-        assert all(map(is_loopback, found)), found
-
-
-@pytest.mark.slow
-@pytest.mark.needs("ray")
-def test_a_local_ray_works_and_listens_on_loopback_only():
-    with dsage.spawn("ray:?slots=2") as session:
-        assert session.map(jobs.square, range(1000)).results(timeout=90) == [n * n for n in range(1000)]
         found = listening()
         assert found
         assert all(map(is_loopback, found)), found
