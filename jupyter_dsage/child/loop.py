@@ -134,20 +134,21 @@ class Child:
 
     def step(self) -> None:
         """Wait for what is next, and do it."""
-        ready = self._poller.wait(self._timeout())
+        deadline = self._scheduler.next_deadline()
+        ready = self._poller.wait(self._timeout(deadline))
         now = self._clock()
         for engine in list(self._engines.values()):
             for news in engine.read(ready, now):
                 if self._engines.get(engine.name) is engine:  # the news before may have been its last
                     self._hear(engine, news)
-        self._tell_notes()
         while self._listener in ready and not self._leaving and (got := self._listener.receive()) is not None:
             self._desk.take(*got)
+        self._recorder.flush()  # somebody may wait for what this tells: the rest comes after it
+        self._tell_notes()
         self._sights.read(ready, now)
         self._look_after_clients(ready)
         now = self._clock()
-        deadline = self._scheduler.next_deadline()
-        if deadline is not None and deadline <= now:
+        if deadline is not None and deadline <= now:  # one that came up meanwhile is the next step's
             self._handle(e.TimePassed())
         self._desk.tell_past()
         self._desk.additions.look_after(now)
@@ -179,12 +180,13 @@ class Child:
             self._notes = notes
             self._clients.tell(self._performer.pool())
 
-    def _timeout(self) -> float:
+    def _timeout(self, deadline: float | None) -> float:
+        """Return how long to wait at most; `deadline`: the scheduler's."""
         if self._desk.telling:
             return 0.0
         times = [self._clients.next_due()]
         dues = [engine.next_due() for engine in self._engines.values()]
-        dues += [self._scheduler.next_deadline(), self._idle.next_due()]
+        dues += [deadline, self._idle.next_due()]
         dues += [*self._sights.dues(), self._desk.additions.next_due()]
         times += [due for due in dues if due is not None]
         return max(0.0, min(times) - self._clock())

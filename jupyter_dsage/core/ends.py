@@ -145,9 +145,9 @@ def end_attempts(s: Scheduler, batch: Batch, first: int, stop: int) -> None:
 def give_up(s: Scheduler) -> None:
     """End everything queued as lost that no engine can run (P1: nothing hangs)."""
     for batch in s.batches.values():
-        waits = batch.jobs.count(State.QUEUED) > 0
-        hopeless = [kind for kind in batch.kinds if waits and s.pool.hopeless(kind, batch.wants)]
-        for kind in hopeless:
+        if not batch.jobs.count(State.QUEUED):
+            continue
+        for kind in [kind for kind in batch.kinds if s.pool.hopeless(kind, batch.wants)]:
             able = s.pool.able(kind, batch.wants)
             story = able[0].failure if able else c.NoEngine(kind, batch.wants)
             runs = [

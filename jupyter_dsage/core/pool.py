@@ -188,9 +188,9 @@ class Pool:
         Nothing is hopeless before an engine was reached: the next that is told of may be what jobs wait for.
         """
         able = self.able(service, wants)
-        if all(engine.state == "connecting" for engine in self.engines.values()) or any(
-            engine.failure is None for engine in able
-        ):
+        if any(engine.failure is None for engine in able):
+            return False
+        if all(engine.state == "connecting" for engine in self.engines.values()):
             return False
         at_work = {worker.engine for worker in self.workers.values()}
         return not any(engine.name in at_work for engine in able)

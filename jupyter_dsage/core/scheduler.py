@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.core.batch import Batch
     from jupyter_dsage.core.commands import Command
     from jupyter_dsage.core.events import Event
-    from jupyter_dsage.core.pool import Worker
+    from jupyter_dsage.core.pool import Engine, Worker
 
 
 class Scheduler:
@@ -324,24 +324,28 @@ class Scheduler:
                 self.recall(lease)
 
     def _recallable(self) -> list[tuple[float, Lease]]:
+        """Return the leases with jobs that have not started and could run elsewhere now, each with when it is due."""
         idle = {self.pool.workers[n].engine for n in self._room if not self.pool.workers[n].leases}
         idle |= {engine.name for engine in self.pool.engines.values() if engine.resting and engine.at_work}
         if not idle:
             return []
+        waiting = [
+            lease
+            for worker in self.pool.workers.values()
+            for at, lease in enumerate(map(self.leases.__getitem__, worker.leases))
+            if not lease.recalled and lease.unstarted(begun=at == 0)
+        ]
+        if not waiting:
+            return []
         able, stock = [self.pool.engines[name] for name in idle], Stock(self)
-        out = []
-        for worker in self.pool.workers.values():
-            begun = True
-            for number in worker.leases:
-                lease = self.leases[number]
-                batch = self.batches[lease.batch]
-                others = batch.limit is None or len(batch.workers) < batch.limit
-                service = batch.segment_of(lease.first).service
-                others = others and any(e.can.take(service) and stock.times(e, batch) for e in able)
-                if others and not lease.recalled and lease.unstarted(begun=begun):
-                    out.append((lease.due, lease))
-                begun = False
-        return out
+        return [(lease.due, lease) for lease in waiting if self._runs_elsewhere(lease, able, stock)]
+
+    def _runs_elsewhere(self, lease: Lease, able: list[Engine], stock: Stock) -> bool:
+        batch = self.batches[lease.batch]
+        if batch.limit is not None and len(batch.workers) >= batch.limit:
+            return False
+        service = batch.segment_of(lease.first).service
+        return any(engine.can.take(service) and stock.times(engine, batch) for engine in able)
 
     def recall(self, lease: Lease) -> None:
         """Ask for what has not started of a lease, once."""

@@ -81,8 +81,8 @@ def test_then_leases_grow_and_bring_nothing_twice():
     desk = learned()
     assert desk.orders == [
         c.TellOutcomes(1, ((0, 1),), ()),
-        lease(2, 1, 8, brings=False),
-        lease(3, 8, 15, brings=False),
+        lease(2, 1, 9, brings=False),
+        lease(3, 9, 17, brings=False),
     ]
 
 
@@ -352,7 +352,7 @@ def test_cancel_recalls_what_waits_at_a_worker_and_ends_what_runs():
     desk = learned()
     desk.tell(e.CancelAsked(1, ((4, 6),)))
     assert desk.orders == [
-        c.RecallLease("a", 1, 2, 4, 8), c.EndJob("a", 1, 2, 4, 6), c.TellCancelled(1, ((4, 6),)),
+        c.RecallLease("a", 1, 2, 4, 9), c.EndJob("a", 1, 2, 4, 6), c.TellCancelled(1, ((4, 6),)),
     ]  # fmt: skip
     desk.tell(e.LeaseRecalled(1, 2, 4))
     desk.report(2, 1, 4)
