@@ -104,6 +104,8 @@ class Child:
             self.about_engine,
             self.leave,
         )
+        self._deadline: float | None = None
+        """The scheduler's, as it was before this step: what came up since is the next step's."""
         self._notes: list[str] = []
         self._leaving = ""
         self._idle = Idle(setup.idle)
@@ -134,8 +136,7 @@ class Child:
 
     def step(self) -> None:
         """Wait for what is next, and do it."""
-        deadline = self._scheduler.next_deadline()
-        ready = self._poller.wait(self._timeout(deadline))
+        ready = self._poller.wait(self._timeout())
         now = self._clock()
         for engine in list(self._engines.values()):
             for news in engine.read(ready, now):
@@ -148,7 +149,7 @@ class Child:
         self._sights.read(ready, now)
         self._look_after_clients(ready)
         now = self._clock()
-        if deadline is not None and deadline <= now:  # one that came up meanwhile is the next step's
+        if self._deadline is not None and self._deadline <= now:
             self._handle(e.TimePassed())
         self._desk.tell_past()
         self._desk.additions.look_after(now)
@@ -180,13 +181,14 @@ class Child:
             self._notes = notes
             self._clients.tell(self._performer.pool())
 
-    def _timeout(self, deadline: float | None) -> float:
-        """Return how long to wait at most; `deadline`: the scheduler's."""
+    def _timeout(self) -> float:
+        """Return how long to wait at most, for the scheduler's deadline among others."""
+        self._deadline = self._scheduler.next_deadline()
         if self._desk.telling:
             return 0.0
         times = [self._clients.next_due()]
         dues = [engine.next_due() for engine in self._engines.values()]
-        dues += [deadline, self._idle.next_due()]
+        dues += [self._deadline, self._idle.next_due()]
         dues += [*self._sights.dues(), self._desk.additions.next_due()]
         times += [due for due in dues if due is not None]
         return max(0.0, min(times) - self._clock())

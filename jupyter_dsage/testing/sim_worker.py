@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.testing.sim import Sim
     from jupyter_dsage.testing.sim_host import SimHost
 
-TICK_SECONDS = 1.5 * settings.FLUSH_SECONDS
+TICK_SECONDS = settings.TICK_SECONDS + settings.FLUSH_SECONDS / 2
 """How long a finished job waits for its report at most, if the next one is long."""
 
 

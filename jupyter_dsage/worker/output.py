@@ -5,7 +5,7 @@ starts, so that the last lines are on disk when the process dies. Whose bytes th
 a job ends. To look costs 0.5 us, a third of a job that does nothing, so it is left out after a job that printed
 nothing from Python if all of this is so: it took less than `LOOK_SECONDS`, at least `LOOK_JOBS` jobs of its function
 were looked at here, and none of them was seen to write beside Python. What such a job writes nevertheless is found
-with the next report, at most 10 ms later, counted as the last job's of that report, and each job of the function is
+with the next report, counted as the last job's of that report, and each job of the function is
 looked at from then on. What a process writes that outlives its job goes to the job that runs then, or that runs next.
 
 A job that prints much: the supervisor frees the middle (`worker.output_file`), also while the job holds the

@@ -1,4 +1,4 @@
-"""Runs a lease: its jobs one after another, outcomes gathered and told at least every 10 ms.
+"""Runs a lease: its jobs one after another, outcomes gathered and told at a job's end at least every 10 ms.
 
 The main thread runs jobs. A second thread, the ticker, tells finished jobs when the next one takes long, and
 ends the process when its supervisor is gone. Both send under one lock.
@@ -382,7 +382,7 @@ class Runner:
                 if not self._busy:  # looked at after that: who begins a lease looks the other way round
                     self._ticking.wait()
                 idle = 0
-            time.sleep(settings.FLUSH_SECONDS)
+            time.sleep(settings.TICK_SECONDS)
             if os.getppid() != self._supervisor:
                 os._exit(1)
             if not self._busy:
