@@ -108,4 +108,5 @@ def _end(head: psutil.Process) -> None:
     except psutil.NoSuchProcess:
         return  # a test has killed it
     for one in psutil.wait_procs(all_of_it, timeout=15)[1]:
-        one.kill()
+        with suppress(psutil.NoSuchProcess):
+            one.kill()

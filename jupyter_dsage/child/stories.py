@@ -44,8 +44,9 @@ def note_of(failure: object, note: str, slots: int, resting: int, resources: Ite
     """Return what people should know of an engine: its trouble, else how it is, and what it has."""
     if text := trouble(failure):
         return text
-    rest = "all of its workers have" if resting == slots else f"{resting} of its {slots} workers have"
-    parts = [f"{rest} left for want of work, and come back with it"] if resting else []
+    rest = "all of its workers" if resting == slots else f"{resting} of its {slots} workers"
+    left = "has left for want of work, and comes" if resting == 1 < slots else "have left for want of work, and come"
+    parts = [f"{rest} {left} back with it"] if resting else []
     has = ", ".join(f"{name}: {amount}" for name, amount in resources)
     return "; ".join(filter(None, (note, *parts, f"has {has}" if has else "")))
 

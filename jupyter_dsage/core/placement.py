@@ -26,15 +26,16 @@ def choose(hungry: Iterable[Batch], worker: Worker, pool: Pool, stock: Stock) ->
     The batch of the highest priority goes first, and of several the one that has been served least, among those that
     may grant to this worker and have jobs that its engine can run, for which enough of its resources is free. Fair
     queueing by start time: each batch's account (`Batch.served`) is charged with the work granted, so a batch of one
-    waits for one lease, however many jobs another one has.
+    waits for one lease, however many jobs another one has. Where that batch cannot wait behind what the worker runs
+    now (see `Stock.serves`), the worker gets nothing more before that has ended: else others would always be before it.
     """
     engine = pool.engines[worker.engine]
-    able = [b for b in hungry if b.admits(worker.number) and engine.takes(b) and stock.serves(engine, worker, b)]
+    able = [b for b in hungry if b.admits(worker.number) and engine.takes(b) and stock.enough(engine, worker, b)]
     while able:
         batch = min(able, key=lambda batch: (-batch.priority, batch.served))
         run = choose_run(batch, worker, pool)
         if run is not None:
-            return batch, *run
+            return (batch, *run) if stock.serves(engine, worker, batch) else None
         able.remove(batch)
     return None
 

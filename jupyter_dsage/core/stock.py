@@ -57,6 +57,10 @@ class Stock:
         running = self._s.batches[self._s.leases[worker.leases[0]].batch].wants.resources
         return batch.wants.times(dict(running), 1) > 0
 
+    def enough(self, engine: Engine, worker: Worker, batch: Batch) -> bool:
+        """Tell whether a worker could be given jobs of a batch now, or when what it runs has ended."""
+        return self.serves(engine, worker, batch) or self.times(engine, batch) > 0
+
     def granted(self, worker: Worker, wants: Wants) -> None:
         """Note that an idle worker has been given jobs that want this."""
         if worker.engine in self._free:

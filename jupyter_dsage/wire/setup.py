@@ -43,7 +43,9 @@ def amounts_of(text: str, sign: str) -> Amounts:
     """
     found: dict[str, int] = {}
     for part in text.split(","):
-        name, _, amount = (piece.strip() for piece in part.partition(sign))
+        name, said, amount = (piece.strip() for piece in part.partition(sign))
+        if name and not said:
+            raise ValueError(f"{name!r} has no amount")
         if name in found:
             raise ValueError(f"{name!r} is named twice")
         name, found[name] = amount_of(name, int(amount) if amount.isdecimal() and len(amount) <= _DIGITS else amount)

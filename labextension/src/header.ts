@@ -37,9 +37,10 @@ export function header(app: App): Component {
       attr(sign, "data-mood", mood(s));
       engines.update(shown(s?.engines ?? [], CHIPS));
       const left = (s?.engines.length ?? 0) + (s?.more_engines ?? 0) - CHIPS;
-      const said = [...(left > 0 ? [__("+ %1 more", left)] : []), ...(s?.batch.limit != null ? [__("limit %1", s.batch.limit)] : []), ...(s?.batch.wants ? [s.batch.wants] : [])];
+      const wants = s?.batch.wants ? [s.batch.wants] : [];
+      const said = [...wants, ...(left > 0 ? [__("+ %1 more", left)] : []), ...(s?.batch.limit != null ? [__("limit %1", s.batch.limit)] : [])];
       text(limit, said.join(" · "));
-      attr(limit, "title", left > 0 ? __("All engines are in the tab Workers") : null);
+      attr(limit, "title", [...wants, ...(left > 0 ? [__("All engines are in the tab Workers")] : [])].join(". ") || null);
       for (const part of [...buttons, add, more]) part.update();
     },
   };

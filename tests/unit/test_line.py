@@ -91,7 +91,7 @@ def test_strings_and_brackets_hold_together(text, loop_text):
             "hist for x in y --engine a,,b",
             "'a,,b' is no list of names: write them with commas between",
         ),
-        ("hist for x in y --resources gpu", "'gpu' names no resources: '' is no amount of gpu: it is a whole number"),
+        ("hist for x in y --resources gpu", "'gpu' names no resources: 'gpu' has no amount; try gpu=1"),
         (
             "hist for x in y --resources gpu=0",
             "'gpu=0' names no resources: 0 is no amount of gpu: it is a whole number",

@@ -155,6 +155,19 @@ def test_behind_a_job_that_takes_nothing_waits_none_that_takes_something():
     assert held == [1, 1]
 
 
+def test_who_takes_something_is_not_kept_waiting_by_a_long_batch_that_takes_nothing():
+    desk = Choosers()
+    (worker,) = desk.add("b", resources=(("gpu", 1),))
+    desk.open(9999, wants=Wants(("b",)))
+    desk.report(1, 0, 1, worker=worker)
+    desk.open(99, segment=2, wants=GPU)
+    for _ in range(2):  # what it holds: nothing of the long batch comes behind that
+        lease = desk.s.leases[desk.s.pool.workers[worker].leases[0]]
+        desk.report(lease.number, lease.first, lease.stop, worker=worker)
+    held = [desk.s.leases[number].batch for number in desk.s.pool.workers[worker].leases]
+    assert held[0] == 2
+
+
 def test_leases_are_sized_for_those_that_can_take_the_jobs():
     desk = Choosers()
     desk.add("b", 40)
