@@ -229,8 +229,8 @@ class Session(Attending):
     def add(self, url: Any, timeout: float | None = 30.0) -> str:
         """Have one more engine share the work, also of batches that run; returns the child's answer, one sentence.
 
-        `url`: as in `spawn`: a URL, one of Dask's clients or clusters, or the module ``ray``. Raises EngineError for one
-        that cannot be used or that is there already.
+        `url`: as in `spawn`: a URL, one of Dask's clients or clusters, or the module ``ray``. Raises EngineError for
+        one that cannot be used or that is there already.
         """
         return self._pool.add(url, timeout)
 
