@@ -78,10 +78,11 @@ _ALL = (
     ),
     Workload(
         "roundtrip",
-        "One no-op job there and back, 1,000 times, nothing else running",
+        "One no-op job there and back, 3,000 times, nothing else running",
         "roundtrip:roundtrip",
         ("p50_us", "p99_us", "rested_us"),
         (*PEERS, "ppe-spawn"),
+        5,
     ),
     Workload(
         "echo100",

@@ -15,13 +15,13 @@ MOST_SECONDS = 12.0
 
 def roundtrip(run: Run) -> None:
     peer = run.open()
-    laps = run.count(1000, least=20)
-    for _ in range(max(5, laps // 10)):
+    laps = run.count(3000, least=20)
+    for _ in range(max(5, laps // 30)):
         peer.one(jobs.noop, 1)
     at_once = _laps(run, laps, rest=0.0)
     run.add("p50_us", at_once[len(at_once) // 2])
     run.add("p99_us", at_once[min(len(at_once) - 1, int(len(at_once) * 0.99))])
-    rested = _laps(run, max(10, laps // 5), rest=0.01)
+    rested = _laps(run, max(10, laps // 15), rest=0.01)
     run.add("rested_us", rested[len(rested) // 2])
 
 
