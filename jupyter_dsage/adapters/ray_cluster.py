@@ -79,6 +79,8 @@ class RayCluster:
         """See `cluster.Cluster`. Slots that are lost are replaced by others, where there are CPUs."""
         try:
             total = await asyncio.wait_for(asyncio.to_thread(ray.cluster_resources), settings.AWAY_SECONDS)
+        except TimeoutError:
+            raise EngineError(f"{self.title} is lost: it does not answer") from None
         except Exception as error:  # noqa: BLE001  (whatever Ray raises without its head)
             raise EngineError(f"{self.title} is lost: {_words(error)}") from None
         for place in self._lost & self._slots.keys():
@@ -161,10 +163,13 @@ class RayCluster:
 
 
 async def _answer(call: Any) -> Any:
-    """Return what a call returns. Ray's client ends with its thread where a call is cancelled, so none ever is."""
+    """Return what a call returns. Ray's client ends with its thread where a call is cancelled, so none ever is.
+
+    It also waits for its server before it gives a future, for half a minute where that is gone: on another thread.
+    """
 
     async def wait() -> Any:
-        return await call
+        return await asyncio.wrap_future(await asyncio.to_thread(call.future))
 
     waiting = asyncio.create_task(wait())
     waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may be nobody's any more

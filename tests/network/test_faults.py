@@ -11,6 +11,7 @@ import functools
 import os
 import signal
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -39,6 +40,10 @@ REMOTE = ("dsage:", "ssh:")
 """How the names of engines on host `b` begin."""
 
 
+_SPAWNING = threading.Lock()
+"""Held while a child is started: what the environment says is for that one, and there are two fields in some tests."""
+
+
 class Field:
     """A wire, its server on `b`, the history of the jobs, the child's log. `scheme`: how `b` is reached."""
 
@@ -62,11 +67,12 @@ class Field:
 
     @contextlib.contextmanager
     def session(self, *urls: str):
-        with self._log.open("w") as log, pytest.MonkeyPatch.context() as patch:
-            if self.scheme == "ssh":
-                patch.setenv("DSAGE_SSH", ssh_command(self._sshd))
-            with self.wire.a.inside():
-                session = dsage.spawn(list(urls), log=log)
+        with self._log.open("w") as log:
+            with _SPAWNING, pytest.MonkeyPatch.context() as patch:
+                if self.scheme == "ssh":
+                    patch.setenv("DSAGE_SSH", ssh_command(self._sshd))
+                with self.wire.a.inside():
+                    session = dsage.spawn(list(urls), log=log)
             with session:
                 assert session.wait_for_workers(history.DEADLINE)
                 yield session
