@@ -157,7 +157,8 @@ class RayCluster:
 
     async def close(self) -> None:
         """See `cluster.Cluster`."""
-        await asyncio.to_thread(ray.shutdown)
+        with contextlib.suppress(TimeoutError):  # it may still be waiting for a head
+            await asyncio.wait_for(asyncio.to_thread(ray.shutdown), settings.DIE_SECONDS - 3)
         if self._temporary is not None:
             self._temporary.cleanup()
 

@@ -132,7 +132,16 @@ class Server:
 
 
 async def _serve(descriptor: int) -> None:
-    await Server(StreamLink(socket.socket(fileno=descriptor))).run()
+    """Be an adapter, and end: threads of a library that still waits for its cluster would keep the process for long."""
+    code = 1
+    try:
+        await Server(StreamLink(socket.socket(fileno=descriptor))).run()
+        code = 0
+    except Exception:
+        log.exception("the adapter ends because of a defect; please report it")
+    finally:
+        logging.shutdown()
+        os._exit(code)
 
 
 def main() -> None:
