@@ -58,6 +58,12 @@ class Cluster(Protocol):
         """Disconnect, and end what `open` started."""
 
 
+def words(error: BaseException) -> str:
+    """Return an error of a library's as a part of a sentence: its first line."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")
+
+
 def connect(adapt: Adapt) -> Cluster:
     """Return the cluster that an engine's URL names, not opened yet; raises EngineError without its library."""
     kind = adapt.engine.kind

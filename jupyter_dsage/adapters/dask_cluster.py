@@ -12,8 +12,10 @@ from distributed.protocol import to_serialize
 
 from jupyter_dsage import settings
 from jupyter_dsage.adapters import dask_agent
+from jupyter_dsage.adapters.cluster import words
 from jupyter_dsage.adapters.parcel import Parcel
 from jupyter_dsage.errors import EngineError
+from jupyter_dsage.net.cluster_urls import name_of
 from jupyter_dsage.wire import codec
 
 if TYPE_CHECKING:
@@ -48,9 +50,7 @@ class DaskCluster:
 
     @property
     def _address(self) -> str:
-        scheme = "tls" if self._setup.option("tls") else "tcp"
-        host = f"[{self._setup.host}]" if ":" in self._setup.host else self._setup.host
-        return f"{scheme}://{host}:{self._setup.port}"
+        return name_of("tls" if self._setup.option("tls") else "tcp", None, self._setup.host, self._setup.port)
 
     def _security(self) -> Any:
         files = {name: self._setup.option(name) for name in ("ca", "cert", "key")}
@@ -82,14 +82,14 @@ class DaskCluster:
                 timeout=settings.AWAY_SECONDS,
             )
         except (OSError, ValueError, RuntimeError, ImportError) as error:
-            raise EngineError(f"{self.title} cannot be reached: {_words(error)}") from None
+            raise EngineError(f"{self.title} cannot be reached: {words(error)}") from None
 
     async def places(self, wanted: int) -> dict[str, int]:  # noqa: ARG002
         """See `cluster.Cluster`. All workers there are, whatever is wanted."""
         try:
             identity = await asyncio.wait_for(self._client.scheduler.identity(), settings.AWAY_SECONDS)
         except (OSError, TimeoutError) as error:
-            raise EngineError(f"{self.title} is lost: {_words(error)}") from None
+            raise EngineError(f"{self.title} is lost: {words(error)}") from None
         if self._client.status != "running":
             raise EngineError(f"{self.title} is lost: its scheduler has closed the connection")
         return {
@@ -182,8 +182,3 @@ class _Through:
             return answer
 
         return call
-
-
-def _words(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
-    return text.splitlines()[0].rstrip(".")

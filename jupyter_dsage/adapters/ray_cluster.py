@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from jupyter_dsage import settings
+from jupyter_dsage.adapters.cluster import words
 from jupyter_dsage.adapters.parcel import Parcel
 from jupyter_dsage.adapters.ray_agent import RaySlot
 from jupyter_dsage.errors import EngineError
+from jupyter_dsage.net.cluster_urls import name_of
 from jupyter_dsage.wire import codec
 
 if TYPE_CHECKING:
@@ -41,8 +43,7 @@ class RayCluster:
         self._greeting = [bytes(frame) for frame in codec.encode(adapt.dial)]
         self._address = self._setup.option("address")
         if not self._address and self._setup.host:
-            host = f"[{self._setup.host}]" if ":" in self._setup.host else self._setup.host
-            self._address = f"ray://{host}:{self._setup.port}"
+            self._address = name_of("ray", None, self._setup.host, self._setup.port)
         self._place = ("", ()) if self._address else (adapt.cwd, adapt.path)
         self._folder = adapt.folder
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -73,7 +74,7 @@ class RayCluster:
         try:
             await asyncio.to_thread(lambda: ray.init(namespace=f"dsage-{self._token[:6]}", **how))
         except (OSError, RuntimeError, ValueError, ImportError) as error:
-            raise EngineError(f"{self.title} cannot be reached: {_words(error)}") from None
+            raise EngineError(f"{self.title} cannot be reached: {words(error)}") from None
 
     async def places(self, wanted: int) -> dict[str, int]:
         """See `cluster.Cluster`. Slots that are lost are replaced by others, where there are CPUs."""
@@ -82,7 +83,7 @@ class RayCluster:
         except TimeoutError:
             raise EngineError(f"{self.title} is lost: it does not answer") from None
         except Exception as error:  # noqa: BLE001  (whatever Ray raises without its head)
-            raise EngineError(f"{self.title} is lost: {_words(error)}") from None
+            raise EngineError(f"{self.title} is lost: {words(error)}") from None
         for place in self._lost & self._slots.keys():
             del self._slots[place]
         self._lost.clear()
@@ -101,7 +102,7 @@ class RayCluster:
             with contextlib.suppress(Exception):
                 ray.kill(slot)
             if isinstance(error, ImportError) or "No module named" in str(error):
-                why = f"a Ray worker lacks a package: install the same version of jupyter_dsage there ({_words(error)})"
+                why = f"a Ray worker lacks a package: install the same version of jupyter_dsage there ({words(error)})"
                 raise EngineError(why) from None
             raise
         return hello
@@ -175,8 +176,3 @@ async def _answer(call: Any) -> Any:
     waiting = asyncio.create_task(wait())
     waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may be nobody's any more
     return await asyncio.shield(waiting)
-
-
-def _words(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")

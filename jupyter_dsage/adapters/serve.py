@@ -137,7 +137,7 @@ async def _serve(descriptor: int) -> None:
     try:
         await Server(StreamLink(socket.socket(fileno=descriptor))).run()
         code = 0
-    except Exception:
+    except Exception:  # whatever it is, it is told, and the child starts another adapter or says why it cannot
         log.exception("the adapter ends because of a defect; please report it")
     finally:
         logging.shutdown()

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from jupyter_dsage.errors import EngineError
+from jupyter_dsage.net.cluster_urls import name_of
 
 _MODULES = ("distributed", "dask_jobqueue", "dask_gateway", "dask_kubernetes", "dask_cloudprovider", "dask_cuda")
 _FILES = {"ca": "tls_ca_file", "cert": "tls_client_cert", "key": "tls_client_key"}
@@ -77,7 +78,6 @@ def _of_dask(thing: Any) -> tuple[str, str]:
             if not isinstance(path, str) or "\n" in path or not Path(path).is_file():
                 raise EngineError(f"{what} keeps its TLS {name} in memory: start it with files, as Security(…) takes.")
             options[name] = path
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     here = any(each.__name__ == "SpecCluster" for each in type(cluster).__mro__)
     note = f"started by this process ({type(cluster).__name__}), and ends with it" if here else ""
-    return f"dask://{host}:{parts.port}" + (f"?{urlencode(options)}" if options else ""), note
+    return name_of("dask", None, parts.hostname, parts.port) + (f"?{urlencode(options)}" if options else ""), note
