@@ -162,13 +162,12 @@ class SessionChannel(WebSocketMixin, WebSocketHandler, JupyterHandler):
         self._outbox.put(object(), _json({"kind": "reply", "batch": batch, "reply": reply}))
 
     def on_close(self) -> None:
-        """Let go of the session; the child stays."""
-        for task in self._tasks:
-            task.cancel()
+        """Let go of the session; the child stays, and what was asked for is carried out: nobody takes it back."""
         if self._connection is not None:
             for batch in (None, *self._watched):
                 self._connection.unsee(batch, self._see)
         self._connection = None
+        self._watched.clear()
         asyncio.ensure_future(self._stack.aclose())  # noqa: RUF006  (a step without a wait)
         super().on_close()
 

@@ -82,6 +82,12 @@ def test_the_end_of_the_session_is_told(server, session):
     until(lambda: dsage.sessions() == [])  # the child tells before it is gone
 
 
+def test_what_was_asked_for_is_done_though_the_browser_leaves(server, session):
+    with server.channel(session.id) as channel:
+        channel.command(None, "die")
+    until(lambda: dsage.sessions() == [])
+
+
 def test_there_is_no_such_session(server):
     with server.channel("0badc0de") as channel:
         assert channel.hear() is None
