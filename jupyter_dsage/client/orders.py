@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_dsage.client import processes
 from jupyter_dsage.client.opening import attach, sessions
-from jupyter_dsage.errors import UsageError
+from jupyter_dsage.errors import DsageError, UsageError
 from jupyter_dsage.net.runtime import runtime_folder
 from jupyter_dsage.store.sessions import forget, sweep_runtime
 
@@ -69,13 +69,24 @@ def die(name: str | None, *, everything: bool) -> str:
     """End a session, or all; one that does not run loses its journal."""
     names = [info.id for info in sessions()] if everything else [_named(name)]
     for each in names:
-        info = next(info for info in sessions() if info.id == each)
-        if info.alive:
-            attach(each, look=True).die()
-        else:
-            forget(info.store)
+        _end(each)
     sweep_runtime(runtime_folder())
     return f"Over, with all their processes and journals: {len(names)}." if names else "There is no session."
+
+
+def _end(session: str) -> None:
+    """End a session that was listed; one that has ended meanwhile is as it should be."""
+    info = next((info for info in sessions() if info.id == session), None)
+    if info is None:
+        return
+    if not info.alive:
+        forget(info.store)
+        return
+    try:
+        attach(session, look=True).die()
+    except DsageError:
+        if any(info.id == session for info in sessions()):
+            raise
 
 
 def _named(name: str | None) -> str:

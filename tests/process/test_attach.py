@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -261,6 +262,20 @@ def jupyter_dsage(*words):
         command, check=False, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2]
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def test_all_are_ended_though_one_ends_by_itself_meanwhile():
+    from jupyter_dsage.client import orders
+
+    for _ in range(5):
+        made = [dsage.spawn("local:?slots=1") for _ in range(2)]
+        ending = [threading.Thread(target=session.die) for session in made]
+        for thread in ending:
+            thread.start()
+        orders.die(None, everything=True)
+        for thread in ending:
+            thread.join()
+        assert dsage.sessions() == []
 
 
 def test_verbs_on_the_command_line(tmp_path):
