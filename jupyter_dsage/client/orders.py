@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from jupyter_dsage.client.batch import Batch
+    from jupyter_dsage.client.opening import SessionInfo
     from jupyter_dsage.client.session import Session
 
 BATCH_VERBS = ("pause", "resume", "cancel", "retry")
@@ -67,35 +68,32 @@ def log(name: str | None, lines: int) -> str:
 
 def die(name: str | None, *, everything: bool) -> str:
     """End a session, or all; one that does not run loses its journal."""
-    names = [info.id for info in sessions()] if everything else [_named(name)]
-    for each in names:
-        _end(each)
+    chosen = sessions() if everything else [_named(name)]
+    for info in chosen:
+        _end(info)
     sweep_runtime(runtime_folder())
-    return f"Over, with all their processes and journals: {len(names)}." if names else "There is no session."
+    return f"Over, with all their processes and journals: {len(chosen)}." if chosen else "There is no session."
 
 
-def _end(session: str) -> None:
+def _end(info: SessionInfo) -> None:
     """End a session that was listed; one that has ended meanwhile is as it should be."""
-    info = next((info for info in sessions() if info.id == session), None)
-    if info is None:
-        return
     if not info.alive:
         forget(info.store)
         return
     try:
-        attach(session, look=True).die()
+        attach(info.id, look=True).die()
     except DsageError:
-        if any(info.id == session for info in sessions()):
+        if any(other.id == info.id for other in sessions()):
             raise
 
 
-def _named(name: str | None) -> str:
+def _named(name: str | None) -> SessionInfo:
     found = [info for info in sessions() if name in (None, info.name, info.id)]
     alive = [info for info in found if info.alive]
     if name is None and len(alive) == 1:
-        return alive[0].id
+        return alive[0]
     if name is not None and found:
-        return (alive or found)[-1].id
+        return (alive or found)[-1]
     there = ", ".join(dict.fromkeys(info.name for info in sessions())) or "none"
     raise UsageError(f"Which session? There is {there}: say --session NAME.")
 
@@ -103,11 +101,10 @@ def _named(name: str | None) -> str:
 @contextmanager
 def _looking(name: str | None) -> Iterator[Session]:
     """Attach to a session that lives, without being one of those that it stays for."""
-    chosen = _named(name)
-    info = next(info for info in sessions() if info.id == chosen)
+    info = _named(name)
     if not info.alive:
         raise UsageError(f"Session {info.name!r} does not run: attach to it in a notebook, or end it by die.")
-    session = attach(chosen, look=True)
+    session = attach(info.id, look=True)
     try:
         yield session
     finally:
