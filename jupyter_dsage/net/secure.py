@@ -76,7 +76,7 @@ class SecureLink(ZmqLink):
         try:
             self.socket.send_multipart(frames, zmq.NOBLOCK)
         except zmq.Again:
-            self.down = self.down or "the connection ended"
+            self.down = self.look() or "the connection ended"  # what the system said of it says more
             raise PeerGoneError("The connection to the worker server has ended.") from None
 
     def look(self) -> str:

@@ -11,7 +11,7 @@ import resource
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +19,10 @@ import zmq
 
 import jupyter_dsage as dsage
 from jupyter_dsage import settings
-from jupyter_dsage.net.keys import Keys
+from jupyter_dsage.errors import PeerGoneError
+from jupyter_dsage.net.keys import Keys, parse_key
+from jupyter_dsage.net.secure import SecureLink
+from jupyter_dsage.net.zmq_transport import ZmqNetwork
 from jupyter_dsage.wire import codec, data_calls, remote
 from jupyter_dsage.wire import messages as m
 from tests.process import attacker
@@ -128,12 +131,30 @@ def test_a_peer_without_curve_is_not_heard(server, honest, mechanism):
 def test_a_child_refuses_a_server_with_another_key(server, honest):
     wrong = attacker.fresh_pair().public_text
     with dsage.spawn(["local:?slots=1", f"dsage://127.0.0.1:{server.port}?slots=1&key={wrong}"]) as session:
-        assert session.map(abs, [-1]).results(timeout=attacker.DEADLINE) == [1]
-        session.wait_for_workers(attacker.DEADLINE)
+        # Asked before anything is submitted: that gives an engine that has failed another chance.
+        assert session.wait_for_workers(attacker.DEADLINE)
         engine = next(engine for engine in session.engines if engine.name != "local")
         assert engine.state == "failed"
         assert "does not have the key that is known" in engine.note
+        assert session.map(abs, [-1]).results(timeout=attacker.DEADLINE) == [1]
     assert answers(honest) == 1
+
+
+def _say_until_gone(link: SecureLink) -> None:
+    deadline = time.monotonic() + attacker.DEADLINE
+    while time.monotonic() < deadline:
+        link.send(remote.greeting(remote.Beat(1.0)))
+
+
+def test_a_word_that_comes_too_late_does_not_hide_why(server, own_keys):
+    with closing(ZmqNetwork()) as network:
+        wrong = parse_key(attacker.fresh_pair().public_text)
+        link = SecureLink(network, "127.0.0.1", server.port, own_keys.client(), wrong)
+        with pytest.raises(PeerGoneError):
+            _say_until_gone(link)
+        assert link.strange
+        assert "does not have the key that is known" in link.look()
+        link.close()
 
 
 def test_a_changed_key_is_refused_before_anything_starts(server, own_keys):
