@@ -38,7 +38,8 @@ PATIENCE_SECONDS = 0.05
 """A lease older than this (and than PATIENCE_FACTOR times its estimate) is handed back when others idle."""
 PATIENCE_FACTOR = 3.0
 SEGMENTS_HELD = 8
-"""Segments a worker keeps in memory: both leases', and those that it comes back to after a recall."""
+"""Segments a worker keeps in memory: both leases', and those that it comes back to after a recall; one that has a
+single job it drops with the lease after it."""
 AFFINITY_SECONDS = 0.001
 """Jobs shorter than this are leased so that a worker stays in its segment (unpickling costs about 1 us a
 job); longer ones in plain order, which is what people expect to watch."""
@@ -194,6 +195,10 @@ SHARED_OPEN = 256
 """Segments that a process reads at once, each with a descriptor: 1,024 is a usual limit, most of it the user's."""
 SHARED_STEP_BYTES = 4_194_304
 """Written at a time where a frame goes to a file: smaller ones are slower (74 instead of 46 ms for 100 MB at 1 MB)."""
+SHARED_HALVED_BYTES = 8_388_608
+"""A buffer above this is copied by two threads, each half in windows of SHARED_WINDOW_BYTES."""
+SHARED_WINDOW_BYTES = 16_777_216
+"""Mapped at a time: 1 MB windows take half as long again, and all of it would count as the worker's memory."""
 SHARED_SPARE = 64
 """Segments that a process keeps to write into them again."""
 SHARED_SPARE_BYTES = 268_435_456

@@ -11,6 +11,8 @@ from jupyter_dsage import settings
 from jupyter_dsage.core.wants import NOTHING, Wants
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from jupyter_dsage.core.batch import Batch
 
 
@@ -54,8 +56,8 @@ class Worker:
     leases: list[int] = field(default_factory=list)
     """Lease numbers in the order they were sent; the first is the one that runs."""
     functions: set[str] = field(default_factory=set)
-    segments: OrderedDict[int, None] = field(default_factory=OrderedDict)
-    """Segments in its memory, least recently used first."""
+    segments: OrderedDict[int, bool] = field(default_factory=OrderedDict)
+    """Segments in its memory, least recently used first, each with whether it has only one job."""
     proven: bool = False
     """It has told something: it can do its work."""
     place: tuple[int, int] | None = None
@@ -65,12 +67,18 @@ class Worker:
     idle_since: float | None = None
     """Since when it has had no work, where its engine lets go of such workers."""
 
-    def holds(self, segment: int) -> tuple[bool, tuple[int, ...]]:
-        """Note that the segment is used; return whether it was there, and which ones are to be dropped."""
+    def holds(self, segment: int, *, lone: bool, leased: Collection[int]) -> tuple[bool, tuple[int, ...]]:
+        """Note that the segment is used; return whether it was there, and which ones are to be dropped.
+
+        `lone`: it has only one job, so that nothing brings the worker back to it when its lease has ended; it may be
+        large, and who wrote it writes into it again. `leased`: the segments of all of its leases.
+        """
         had = segment in self.segments
-        self.segments[segment] = None
+        self.segments[segment] = lone
         self.segments.move_to_end(segment)
-        drop = []
+        drop = [] if self.held else [held for held, alone in self.segments.items() if alone and held not in leased]
+        for one in drop:
+            del self.segments[one]
         while len(self.segments) > settings.SEGMENTS_HELD:
             drop.append(self.segments.popitem(last=False)[0])
         return had, tuple(drop)

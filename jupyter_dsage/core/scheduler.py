@@ -289,7 +289,8 @@ class Scheduler:
         batch.granted(worker.number)
         self._virtual = max(batch.served, self._virtual)
         batch.served = self._virtual + max(lease.estimate, 1e-6)
-        had, drop = worker.holds(segment.number)
+        leased = [self.leases[number].segment for number in worker.leases]
+        had, drop = worker.holds(segment.number, lone=segment.stop - segment.first == 1, leased=leased)
         knows = segment.function in worker.functions
         worker.functions.add(segment.function)
         self.order(

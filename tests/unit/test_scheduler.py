@@ -112,20 +112,45 @@ def test_a_worker_drops_the_segment_it_used_longest_ago(monkeypatch):
     desk.tell(e.BatchOpened(1, ""))
     sent = []
     for number in range(1, 5):
-        desk.tell(e.JobsAdded(1, number, "f", 1))
-        sent += desk.told(c.SendLease)
-        desk.report(number, number - 1, number)
-    assert [(order.segment, order.with_segment, order.drop) for order in sent] == [
-        (1, True, ()), (2, True, ()), (3, True, (1,)), (4, True, (2,)),
+        desk.tell(e.JobsAdded(1, number, "f", 2))
+        while leases := desk.told(c.SendLease):
+            sent += leases
+            desk.report(leases[0].lease, leases[0].first, leases[0].stop)
+    assert [(order.segment, order.drop) for order in sent if order.with_segment] == [
+        (1, ()), (2, ()), (3, (1,)), (4, (2,)),
     ]  # fmt: skip
-    assert [order.with_function for order in sent] == [True, False, False, False]
+    assert [order for order in sent if order.drop and not order.with_segment] == []
+    assert [order.segment for order in sent if order.with_function] == [1]
 
 
 def test_a_worker_keeps_the_segment_it_comes_back_to(monkeypatch):
     monkeypatch.setattr(settings, "SEGMENTS_HELD", 2)
     worker = Worker(1, "a", due=0.0)
-    used = [worker.holds(segment) for segment in (1, 2, 1, 3, 2)]
+    used = [worker.holds(segment, lone=False, leased=[segment]) for segment in (1, 2, 1, 3, 2)]
     assert used == [(False, ()), (False, ()), (True, ()), (False, (2,)), (False, (1,))]
+
+
+def test_a_worker_drops_a_segment_of_one_job_with_the_lease_after_it():
+    desk = Desk()
+    desk.tell(e.BatchOpened(1, ""))
+    sent = []
+    for number in range(1, 4):
+        desk.tell(e.JobsAdded(1, number, "f", 1))
+        sent += desk.told(c.SendLease)
+        desk.report(number, number - 1, number)
+    assert [(order.segment, order.with_segment, order.drop) for order in sent] == [
+        (1, True, ()), (2, True, (1,)), (3, True, (2,)),
+    ]  # fmt: skip
+
+
+def test_a_worker_keeps_the_segment_of_one_job_that_it_may_still_be_running():
+    worker = Worker(1, "a", due=0.0)
+    assert worker.holds(1, lone=True, leased=[1]) == (False, ())
+    assert worker.holds(2, lone=True, leased=[1, 2]) == (False, ())
+    worker.held = [1]
+    assert worker.holds(3, lone=True, leased=[3]) == (False, ())
+    worker.held = []
+    assert worker.holds(4, lone=True, leased=[4]) == (False, (1, 2, 3))
 
 
 def test_very_short_jobs_stay_in_their_segment_at_each_worker():

@@ -95,6 +95,25 @@ def test_segments_are_not_taken_for_much_smaller_ones() -> None:
     assert inode(large) == number
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+@pytest.mark.parametrize("most", [None, 0])
+def test_large_buffers_are_written_right_into_pages_that_are_there(
+    kind: type, most: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(thread: threading.Thread) -> None:
+        raise RuntimeError(f"can't start {thread.name}")
+
+    monkeypatch.setattr(settings, "SHARED_WINDOW_BYTES", 16 * segments.PAGE)
+    size = settings.SHARED_HALVED_BYTES + 12_345
+    number = inode(segments.put([b"a" * segments.PAGE, b"b" * size]))
+    if most == 0:  # as many threads as the system lets a process have
+        monkeypatch.setattr(threading.Thread, "start", no_more)
+    data = random.Random(1).randbytes(size)
+    frame = segments.put([b"c" * segments.PAGE, kind(data), b"end"])
+    assert inode(frame) == number
+    assert bytes(frame) == b"c" * segments.PAGE + data + b"end"
+
+
 def test_what_lies_idle_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "SHARED_SPARE_BYTES", 5 * MB)
     monkeypatch.setattr(settings, "SHARED_SPARE", 3)
