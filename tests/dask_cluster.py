@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from tests.process.until import until
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

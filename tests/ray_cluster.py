@@ -16,7 +16,7 @@ import pytest
 
 from tests.leftovers import told
 from tests.ports import free_port
-from tests.process.until import until
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.ports import free_port
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,8 +120,4 @@ def _quietly(cluster: Cluster, *words: str) -> str:
 
 
 def _until(fact, folder: Path) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not fact():
-        logs = "\n".join(path.read_text(errors="replace")[-800:] for path in folder.glob("*.log"))
-        assert time.monotonic() < deadline, f"Slurm does not come up:\n{logs}"
-        time.sleep(0.1)
+    until(fact, DEADLINE, lambda: "\n".join(path.read_text(errors="replace")[-800:] for path in folder.glob("*.log")))

@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.ports import free_port
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,8 +121,8 @@ def sshd(
 
 
 def _await(server: Sshd) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while "Server listening" not in (server.log() if (server.folder / "sshd.log").exists() else ""):
+    def listens() -> bool:
         assert server.process.poll() is None, server.log()
-        assert time.monotonic() < deadline, server.log()
-        time.sleep(0.02)
+        return (server.folder / "sshd.log").exists() and "Server listening" in server.log()
+
+    until(listens, DEADLINE, server.log)

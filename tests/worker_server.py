@@ -7,9 +7,10 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,12 +50,13 @@ class WorkerServer:
 
     def wait_for_log(self, text: str) -> str:
         """Wait until the log holds a text; return the log."""
-        deadline = time.monotonic() + DEADLINE
-        while text not in (log := self.log()):
-            assert self.process.poll() is None, f"the server has ended:\n{log}"
-            assert time.monotonic() < deadline, f"{text!r} is not in the log:\n{log}"
-            time.sleep(0.02)
-        return log
+
+        def found() -> str:
+            log = self.log()
+            assert text in log or self.process.poll() is None, f"the server has ended:\n{log}"
+            return log if text in log else ""
+
+        return until(found, DEADLINE, lambda: f"{text!r} in the log\n{self.log()}\n")
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -12,6 +12,7 @@ import collections
 import logging
 import os
 import queue
+import shutil
 import socket
 import sys
 import threading
@@ -28,6 +29,7 @@ from jupyter_dsage.net.runtime import runtime_folder
 from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.net.url_parts import MOST_SLOTS
 from jupyter_dsage.services import SHIPPED
+from jupyter_dsage.store.sessions import new_host_folder
 from jupyter_dsage.wire import codec, remote, segments
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.worker.reception import check_versions
@@ -76,7 +78,8 @@ class Agent:
         """Whether it lets go of everything, or has."""
         self.kept_bytes = 0
         cwd, path = place
-        setup = m.SupervisorSetup("", runtime_folder(), cwd or os.getcwd(), path or tuple(sys.path))  # noqa: PTH109
+        self._folder = new_host_folder(runtime_folder())
+        setup = m.SupervisorSetup("", self._folder, cwd or os.getcwd(), path or tuple(sys.path))  # noqa: PTH109
         self._room: Room[Agent] = Room(dial, "client", b"", setup, UnixNetwork(), self._poller, log, self)
         self._room.slots = MOST_SLOTS
         self._thread = threading.Thread(target=self._serve, name="dsage-agent", daemon=True)
@@ -184,6 +187,7 @@ class Agent:
             self.leaving = True
         self._room.leave()
         self._room.wait_gone(settings.DIE_SECONDS - 1)
+        shutil.rmtree(self._folder, ignore_errors=True)
         while not self._inbox.empty():
             if isinstance(chunk := self._inbox.get(), Chunk):
                 chunk.end()

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import logging
 import tempfile
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +72,16 @@ class RayCluster:
                 "_node_ip_address": "127.0.0.1",
                 "_temp_dir": folder,
             }
-        try:
-            await asyncio.to_thread(lambda: ray.init(namespace=f"dsage-{self._token[:6]}", **how))
-        except (OSError, RuntimeError, ValueError, ImportError) as error:
-            raise EngineError(f"{self.title} cannot be reached: {words(error)}") from None
+        soon = time.monotonic() + settings.ADAPTER_START_SECONDS / 3
+        for again in (bool(self._address), False):  # a head that has much to do drops one that has just connected
+            try:
+                await asyncio.to_thread(lambda: ray.init(namespace=f"dsage-{self._token[:6]}", **how))
+            except (OSError, RuntimeError, ValueError, ImportError) as error:
+                if not again or isinstance(error, (ValueError, ImportError)) or time.monotonic() > soon:
+                    raise EngineError(f"{self.title} cannot be reached: {words(error)}") from None
+                await asyncio.to_thread(ray.shutdown)
+            else:
+                return
 
     async def places(self, wanted: int) -> dict[str, int]:
         """See `cluster.Cluster`. Slots that are lost are replaced by others, where there are CPUs."""

@@ -269,12 +269,17 @@ class Relay:
 
     async def part(self) -> None:
         """Have all agents leave, and wait until everything is gone that they had."""
+        places = self.let_go()
+        await asyncio.gather(*self._parting, *(self._part(place) for place in places), return_exceptions=True)
+
+    def let_go(self) -> list[str]:
+        """Have no more to do with any agent; return where they are."""
         lines, self._lines = self._lines, {}
         for settling in self._settling.values():
             settling.cancel()
         for line in lines.values():
             line.close()
-        await asyncio.gather(*self._parting, *(self._part(place) for place in lines), return_exceptions=True)
+        return list(lines)
 
     async def _part(self, place: str) -> None:
         while not await self._cluster.part(place):  # noqa: ASYNC110  (what is waited for is in another process)

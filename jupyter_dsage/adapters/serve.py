@@ -75,6 +75,9 @@ class Server:
         except (EngineError, TimeoutError) as error:
             why = str(error) or f"{cluster.title if cluster else 'the cluster'} does not answer"
             self._say(remote.greeting(m.Refused(why)))
+            if self._relay is not None:
+                self._relay.let_go()
+                self._relay = None  # the cluster is lost: nobody there would answer
         finally:
             if beating is not None:
                 beating.cancel()
@@ -82,10 +85,13 @@ class Server:
                 await asyncio.shield(self._leave(cluster))
 
     async def _leave(self, cluster: Cluster) -> None:
+        """Leave nothing behind, within the time that the child has, whatever does not answer any more."""
+        until = self._loop.time() + settings.DIE_SECONDS - 1
         if self._relay is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._relay.part(), settings.DIE_SECONDS - 1)
-        await cluster.close()
+                await asyncio.wait_for(self._relay.part(), settings.DIE_SECONDS - 1.5)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(cluster.close(), max(0.5, until - self._loop.time()))
 
     # --- the socket ----------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import os
 import sqlite3
 import threading
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import JournalBusyError, JournalError
@@ -215,17 +215,6 @@ class JournalReader:
             if self._db is not None:
                 self._db.close()
                 self._db = None
-
-
-def write_private(path: Path, data: Frame) -> None:
-    """Write a file that nobody else may read."""
-    with _private(path) as file:
-        file.write(data)
-
-
-def _private(path: Path) -> IO[bytes]:
-    """Return a new file that nobody else may read."""
-    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")  # noqa: PTH123  (a descriptor)
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -14,11 +14,10 @@ import time
 from pathlib import Path
 
 import msgspec
-from jupyter_core.paths import jupyter_data_dir
 
 from jupyter_dsage import settings
 from jupyter_dsage.lazy import psutil
-from jupyter_dsage.store.journal import write_private
+from jupyter_dsage.store.private import write_private
 from jupyter_dsage.wire.setup import ChildSetup
 
 
@@ -62,9 +61,16 @@ _FORGOTTEN_SECONDS = 86400.0
 
 def sessions_folder() -> Path:
     """Return the folder of all sessions' folders, made of mode 0700."""
+    from jupyter_core.paths import jupyter_data_dir  # 5 ms, which a session without a journal need not wait for
+
     folder = Path(jupyter_data_dir()) / "dsage" / "sessions"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def new_id() -> str:
+    """Return 8 random hexadecimal digits: short enough for a socket path, enough for one user's sessions."""
+    return os.urandom(4).hex()
 
 
 def new_folder(session: str) -> Path:
@@ -89,6 +95,15 @@ def new_runtime_folder(base: str) -> str:
     folder = tempfile.mkdtemp(prefix="dsage-", dir=base)
     _write(Path(folder) / "maker.json", _me())
     return folder
+
+
+def new_host_folder(base: str) -> str:
+    """Make a folder, as `new_runtime_folder` does, for who serves here without a child, and would leave it if killed.
+
+    Those that others have left so go now: there may never be a child here, which would do that.
+    """
+    sweep_runtime(base)
+    return new_runtime_folder(base)
 
 
 def sweep_runtime(base: str) -> None:

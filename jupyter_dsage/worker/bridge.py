@@ -31,13 +31,21 @@ from jupyter_dsage.net.ssh_carrier import MARKER
 _NAME = re.compile(r"[0-9a-f]{12}")
 _SOCKET = "rooms.sock"
 _LOG = "rooms.log"
+_GONE = "The room server has gone."
 
 
-def folder_of(name: str) -> Path:
-    """Return the folder of a room server, made if there is none; raises StartError if it is somebody else's."""
+def folder_of(name: str, *, make: bool = True) -> Path:
+    """Return the folder of a room server; raises StartError if it is somebody else's, or is not there.
+
+    `make`: make it if there is none.
+    """
     folder = Path(runtime_folder()) / f"dsage-{name}"  # short: see net/runtime.py
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
+    if make:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        raise StartError(_GONE) from None
     if found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise StartError(f"The folder {folder} is not this user's alone: remove it, and try again.")
     return folder
@@ -45,7 +53,7 @@ def folder_of(name: str) -> Path:
 
 def reach(name: str, *, start: bool = True) -> socket.socket:
     """Return a connection to the room server of this name, started if there is none; raises StartError."""
-    folder = folder_of(name)
+    folder = folder_of(name, make=start)
     deadline = time.monotonic() + settings.ROOMS_START_SECONDS
     server: subprocess.Popen[bytes] | None = None
     while True:
@@ -57,7 +65,7 @@ def reach(name: str, *, start: bool = True) -> socket.socket:
         else:
             return sock
         if not start:
-            raise StartError("The room server has gone.")
+            raise StartError(_GONE)
         if server is None:
             server = _start(folder_of(name))
         if server.poll() is not None or time.monotonic() > deadline:

@@ -26,6 +26,7 @@ from jupyter_dsage.net.sweep import adopt
 from jupyter_dsage.net.talk import Talk
 from jupyter_dsage.net.unix_transport import UnixListener, UnixNetwork
 from jupyter_dsage.net.url_parts import MOST_SLOTS, default_slots
+from jupyter_dsage.store.sessions import write_connection
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
 from jupyter_dsage.worker.alarm import Alarm
@@ -237,6 +238,7 @@ def main() -> None:
         (folder / "rooms.sock").unlink(missing_ok=True)  # of one that was killed
         adopt()
         try:
+            write_connection(str(folder))  # so that the folder is swept if this process is killed
             server = RoomServer(folder)
             server.alarm.heed()
             server.run()

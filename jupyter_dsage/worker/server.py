@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import resource
+import shutil
 import socket
 import sys
 import time
@@ -28,6 +29,7 @@ from jupyter_dsage.net.sweep import adopt
 from jupyter_dsage.net.throttle import Throttle
 from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.net.zmq_transport import ZmqNetwork
+from jupyter_dsage.store.sessions import new_host_folder
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
 from jupyter_dsage.worker.alarm import Alarm
@@ -90,7 +92,8 @@ class Server:
         self._bulk: queue.SimpleQueue[tuple[str, ssl.SSLSocket, bytes]] = queue.SimpleQueue()
         services = Services(options.services)
         plain = options.services_only
-        setup = m.SupervisorSetup("", runtime_folder(), os.getcwd(), tuple(sys.path), options.services, plain)  # noqa: PTH109
+        self._folder = new_host_folder(runtime_folder())
+        setup = m.SupervisorSetup("", self._folder, os.getcwd(), tuple(sys.path), options.services, plain)  # noqa: PTH109
         self._reception = Reception(options, setup, services, UnixNetwork(), self._poller, self._door, self._bulk, log)
         self._peers: dict[Peer, Room[Talk]] = {}
         self._banned: dict[Peer, None] = {}
@@ -295,6 +298,7 @@ class Server:
         for room in self._reception.rooms():
             self._close(room, "the server leaves")
         self._reception.wait_gone()
+        shutil.rmtree(self._folder, ignore_errors=True)
         self._door.close()
         self._take_bulk()
         self._doorman.close()

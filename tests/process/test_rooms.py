@@ -1,13 +1,18 @@
-"""How a worker server keeps a child's room over silence and new greetings, each step made by hand."""
+"""How a worker server keeps a child's room over silence and new greetings, each step made by hand; and its folder."""
 
 from __future__ import annotations
 
+import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from jupyter_dsage.errors import StartError
+from jupyter_dsage.net.runtime import runtime_folder
 from jupyter_dsage.wire import codec, remote
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.worker import bridge
 from tests.process.attacker import caller
 from tests.worker_server import worker_server
 
@@ -58,3 +63,19 @@ def test_a_child_that_gave_its_room_up_gets_another_and_the_slots_with_it(server
         server.wait_for_log("its child has given it up")
         after.say(0, m.SpawnWorker(7))
         after.hear(m.WorkerHello)
+
+
+def test_the_folder_of_a_server_that_was_killed_goes_when_the_next_one_starts(nothing_left):  # noqa: ARG001
+    base = Path(runtime_folder())
+    with worker_server(slots=1) as first:
+        [folder] = base.glob("dsage-*")
+        first.kill()
+    assert folder.exists()
+    with worker_server(slots=1):
+        assert not folder.exists()
+
+
+def test_who_asks_for_a_room_server_that_has_gone_leaves_no_folder_behind(nothing_left):  # noqa: ARG001
+    with pytest.raises(StartError, match="has gone"):
+        bridge.reach(secrets.token_hex(6), start=False)
+    assert list(Path(runtime_folder()).glob("dsage-*")) == []
