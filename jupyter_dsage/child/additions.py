@@ -9,7 +9,7 @@ if it ends before that, the child does.
 from __future__ import annotations
 
 import itertools
-import secrets
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -75,7 +75,8 @@ class Additions:
         self._spares = spares
         self._additions: dict[int, _Addition] = {}
         """Offer -> the addition that it is a part of."""
-        self._offers = itertools.count(secrets.randbits(48))  # those of an earlier child mean nothing here
+        first = int.from_bytes(os.urandom(6), "big")  # those of an earlier child mean nothing here
+        self._offers = itertools.count(first)
         self._request = request
 
     def add(self, peer: Peer, question: m.AddExpression, opened: m.OpenBatch) -> None:

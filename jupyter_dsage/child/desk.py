@@ -189,6 +189,7 @@ class Desk:
                 self._sights.looks.look(message.batch, message.job, answer)
             case m.DescribeJob():
                 batch_of(message.batch, self._scheduler)
+                self._recorder.flush()  # what is to be read may stand there
                 self._sights.details.describe(peer, message)
             case m.AddExpression():
                 batch_of(message.batch, self._scheduler)
@@ -230,6 +231,7 @@ class Desk:
     def _sync(self, peer: Peer) -> None:
         """Tell a client what there is, and begin to tell it what has ended."""
         client = self._clients[peer]
+        self._clients.flush()  # of what was told before, it hears as of the past
         client.synced = True
         self._clients.send(peer, self._performer.pool())
         for number, opened in self._opened.items():

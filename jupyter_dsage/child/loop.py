@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -144,7 +143,7 @@ class Child:
                     self._hear(engine, news)
         while self._listener in ready and not self._leaving and (got := self._listener.receive()) is not None:
             self._desk.take(*got)
-        self._recorder.flush()  # somebody may wait for what this tells: the rest comes after it
+        self._flush(now)  # somebody may wait for what this tells: the rest comes after it
         self._tell_notes()
         self._sights.read(ready, now)
         self._look_after_clients(ready)
@@ -153,18 +152,26 @@ class Child:
             self._handle(e.TimePassed())
         self._desk.tell_past()
         self._desk.additions.look_after(now)
-        self._recorder.flush()
+        self._flush(now)
         self._clients.acknowledge(self._recorder.take_stored(), now)
         self._performer.settle()
         self._performer.send_views(now)
         self._sights.session.send(self._clients, now)
+
+    def _flush(self, now: float) -> None:
+        """Commit and tell what is due; before a client is told of the past, all."""
+        if self._desk.telling:
+            self._recorder.flush()
+        else:
+            self._recorder.flush_due(now)
+        self._clients.flush()
 
     def _revive(self) -> None:
         """Take up what an earlier child of this session left in the journal."""
         if self._journal is None:
             return
         if not self._journal.meta("lineage"):
-            self._recorder.note("lineage", secrets.token_hex(16))
+            self._recorder.note("lineage", os.urandom(16).hex())
         revival = Revival(self._journal, self._scheduler, self._payloads, self._handle, self._desk.opened)
         rows = revival.replay()
         for told in revival.errors:
@@ -188,7 +195,7 @@ class Child:
             return 0.0
         times = [self._clients.next_due()]
         dues = [engine.next_due() for engine in self._engines.values()]
-        dues += [self._deadline, self._idle.next_due()]
+        dues += [self._deadline, self._idle.next_due(), self._recorder.next_due()]
         dues += [*self._sights.dues(), self._desk.additions.next_due()]
         times += [due for due in dues if due is not None]
         return max(0.0, min(times) - self._clock())
@@ -240,18 +247,18 @@ class Child:
         log.info("engine %s: removed", name)
 
     def _hear(self, engine: Engine, news: Event | News) -> None:
+        if isinstance(news, Reported):
+            try:
+                self._report(news.worker, news.report, news.frames)
+            except ProtocolError as error:
+                log.warning("a report of engine %s was dropped: %s", engine.name, error)
+            return
         if isinstance(news, OutputSeen):
             self._sights.looks.seen(news)
             return
         if isinstance(news, ModulesEdited):
             self._edits.seen(news)
             self._views.changed()
-            return
-        if isinstance(news, Reported):
-            try:
-                self._report(news.worker, news.report, news.frames)
-            except ProtocolError as error:
-                log.warning("a report of engine %s was dropped: %s", engine.name, error)
             return
         if isinstance(news, e.WorkerLost):
             if isinstance(news.story, m.Story) and news.story.ending != "exit code 0":
@@ -343,6 +350,7 @@ class Child:
         for engine in (*self._engines.values(), *self._removed):
             engine.wait_gone(max(0.0, deadline - self._clock()))
         self._recorder.close()
+        self._clients.flush()
         if self._leaving:  # else it is a defect, and the clients have another child try it
             self._clients.tell_all(m.Leaving(self._leaving))
         self._poller.unwatch(self._listener)

@@ -179,9 +179,19 @@ class Performer:
         entry = Entry(0, header, frames[0] if frames else None)
         large = entry.size > settings.UNSENT_PAYLOAD_BYTES and not any(segments.of(frame) for frame in frames)
         sent = [] if row and large else frames
+        entry.patient = self._may_wait(order.batch, report, entry.size)
         entry.done = lambda: self._clients.pass_on([header, *sent])
         entry.unstored = lambda why: self._handle(e.EndsUnstored(order.batch, order.runs, self.unstored(why)))
         self._recorder.put(entry)
+
+    def _may_wait(self, batch: int, report: m.Report, size: int) -> bool:
+        """Tell whether outcomes may wait for others: little work, and there is more of the batch to do meanwhile.
+
+        Not those of jobs that may run only once: were the child killed before they are written, they would be lost.
+        """
+        one = self._scheduler.batches[batch]
+        little = report.seconds <= settings.GROUP_WORK_SECONDS and size <= settings.UNSENT_PAYLOAD_BYTES
+        return little and one.hungry() and not one.once
 
     def _tell_lost(self, order: c.TellLost) -> None:
         story = tale(order.story)

@@ -1,8 +1,8 @@
 """What the child writes into its journal, and what waits for that: one line, first in, first out.
 
 An entry is put when its fact is known, and *done* (told to clients, acknowledged, granted) when it is committed. Each
-step of the child's loop commits together what has gathered. A large payload is written by a thread; what was put behind
-it waits, so that the journal's order is that of the facts. Without a journal everything is done at once.
+step of the child's loop commits together what has gathered. A large payload is written by one of two threads; what was
+put behind it waits, so that the journal's order is that of the facts. Without a journal everything is done at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from jupyter_dsage import settings
-from jupyter_dsage.store.journal import write_private
+from jupyter_dsage.store.private import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,8 @@ class Entry:
     """Called instead, with the reason, if its payload could not be stored; None if it must be kept in any case."""
     instead: Frame | None = None
     """The header to be kept where the payload could not be."""
+    patient: bool = False
+    """Whether it may wait for others; see `Recorder.flush_due`."""
     row: int = 0
     ready: bool = True
     filed: bool = False
@@ -71,6 +73,10 @@ class Recorder:
         self.trouble = ""
         """Why something could not be stored last; empty while all is well."""
         self._line: collections.deque[Entry] = collections.deque()
+        self._urgent = False
+        """Whether something in it may not wait for others."""
+        self._flushed = 0.0
+        """When something that may wait was written last (monotonic seconds)."""
         self._owed: collections.deque[Entry] = collections.deque()
         """Entries without payload that could not be written, and must be before any other."""
         self._forgotten: list[int] = []
@@ -87,9 +93,9 @@ class Recorder:
         """... and those of the files."""
         self._quiet_since = 0.0
         """When there was no file to be synced last (monotonic seconds)."""
-        self._writer = _Thread("dsage-journal", self._write_file)
-        self._tidier = _Thread("dsage-checkpoint", self._checkpoint)
-        """Waits for the disk, where the other thread does not."""
+        self._writers = _Threads("dsage-journal", self._write_file, settings.FILE_WRITERS)
+        self._tidier = _Threads("dsage-checkpoint", self._checkpoint)
+        """Waits for the disk, where the others do not."""
         self.stored: dict[int, int] = {}
         """Client -> its requests committed since `take_stored`."""
         if journal is not None:
@@ -113,15 +119,15 @@ class Recorder:
 
     def put(self, entry: Entry) -> None:
         """Put an entry into the line."""
+        self._urgent = self._urgent or not entry.patient
         if self.journal is None:
-            if entry.done is not None:
-                entry.done()
+            self._line.append(entry)
             return
         entry.row = self.journal.next_id
         self.journal.next_id += 1
         if entry.size > settings.LARGE_PAYLOAD_BYTES:
             entry.ready = False
-            self._writer.order(entry)
+            self._writers.order(entry)
         self._line.append(entry)
 
     def note(self, key: str, value: str) -> None:
@@ -136,13 +142,32 @@ class Recorder:
         """Let go of a row's payload some time after the next checkpoint."""
         self._forgotten.append(row)
 
+    def flush_due(self, now: float) -> None:
+        """Do as `flush`; where all that stands in the line may wait, only when the last time is long enough ago.
+
+        Then what comes next takes along what has waited: nobody wakes for it alone, unless nothing comes.
+        """
+        if self._line and not self._urgent and now - self._flushed < settings.GROUP_SECONDS:
+            return
+        if self._line:
+            self._flushed = now
+        self.flush()
+
+    def next_due(self) -> float | None:
+        """Return when to call `flush_due` though nothing has come (monotonic seconds), or None."""
+        return self._flushed + settings.GROUP_LATEST_SECONDS if self._line and not self._urgent else None
+
     def flush(self) -> None:
         """Commit what is ready, and do what waited for it."""
+        if self.journal is None:
+            while self._line:
+                self._do(self._line.popleft())
         while self._line and self._line[0].ready:
             ready: list[Entry] = []
             while self._line and self._line[0].ready:
                 ready.append(self._line.popleft())
             self._store(ready)
+        self._urgent = bool(self._line)  # what a thread still writes is waited for
         if (self._synced or self._surely_forgotten) and not self._line and not self._owed:
             self._store([])
 
@@ -248,8 +273,11 @@ class Recorder:
         for entry in entries:
             if entry.client:
                 self.stored[entry.client] = self.stored.get(entry.client, 0) + 1
-            if entry.done is not None:
-                entry.done()
+            self._do(entry)
+
+    def _do(self, entry: Entry) -> None:
+        if entry.done is not None:
+            entry.done()
 
     def take_stored(self) -> dict[int, int]:
         """Return the requests committed since the last call, by client."""
@@ -282,7 +310,7 @@ class Recorder:
 
     def close(self) -> None:
         """Write what is left, and close the journal."""
-        self._writer.close()
+        self._writers.close()
         self.flush()
         if self._files:
             self._order_checkpoint()
@@ -292,21 +320,23 @@ class Recorder:
             self.journal.close()
 
 
-class _Thread(Generic[T]):
-    """Does one kind of thing, one after another, in a thread that is started when there is something to do."""
+class _Threads(Generic[T]):
+    """Do one kind of thing; `most` at once, in threads that are started when there is something to do."""
 
-    def __init__(self, name: str, do: Callable[[T], None]) -> None:
+    def __init__(self, name: str, do: Callable[[T], None], most: int = 1) -> None:
         self._name = name
         self._do = do
+        self._most = most
         self._orders: queue.SimpleQueue[T | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def order(self, what: T) -> None:
         """Have something done."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
         self._orders.put(what)
+        if len(self._threads) < self._most:
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def _run(self) -> None:
         while (what := self._orders.get()) is not None:
@@ -314,6 +344,7 @@ class _Thread(Generic[T]):
 
     def close(self) -> None:
         """Wait until all is done."""
-        if self._thread is not None:
+        for _ in self._threads:
             self._orders.put(None)
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()

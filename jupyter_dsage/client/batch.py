@@ -52,7 +52,8 @@ class Batch(Gathering, Sequence[Job]):
         """Whether this client adds to it, rather than another one that lives."""
         self.note = ""
         """What people should know of it; empty if there is nothing."""
-        self._ledger = Ledger(name, self._cancel_one, lambda: not session.on_io_thread(), self._look)
+        may_wait, single = (lambda: not session.on_io_thread()), self.function is None
+        self._ledger = Ledger(name, self._cancel_one, may_wait, self._look, single=single)
         self._feeder = Feeder(self, name)
         self.edit = self._ledger.lock
         """Held while jobs are numbered, sent or cancelled, so that both sides count alike."""

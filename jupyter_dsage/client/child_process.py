@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from jupyter_dsage import settings
-from jupyter_dsage.client.outbox import Patience
 from jupyter_dsage.errors import StartError
 from jupyter_dsage.lazy import psutil
-from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.store.sessions import Connection, lives
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jupyter_dsage.net.transport import FileLike, Network
 
 
@@ -71,9 +71,28 @@ class _Reached:
         return f"ipc://{self.folder}/client.sock"
 
     @staticmethod
-    def network() -> UnixNetwork:
+    def network() -> Network:
         """See `Started`."""
+        from jupyter_dsage.net.unix_transport import UnixNetwork  # 10 ms, while the child loads too
+
         return UnixNetwork()
+
+
+class Patience:
+    """Counts how long something has been so, in steps of at most a second: a suspended machine counts for nothing."""
+
+    def __init__(self, seconds: float, so: Callable[[], bool]) -> None:
+        self._seconds = seconds
+        self._so = so
+        self._spent = 0.0
+        self._looked = time.monotonic()
+
+    def over(self) -> bool:
+        """Look; tell whether it has been so for long enough."""
+        now = time.monotonic()
+        step, self._looked = min(now - self._looked, 1.0), now
+        self._spent = self._spent + step if self._so() else 0.0
+        return self._spent >= self._seconds
 
 
 @dataclass

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from jupyter_dsage import settings
 from jupyter_dsage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,8 +16,25 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.feeder import Source
     from jupyter_dsage.client.job import Job
     from jupyter_dsage.client.ledger import Ledger
+    from jupyter_dsage.client.record import Ending, Holder
+    from jupyter_dsage.core.ranges import Run
 
 Errors = Literal["raise", "return", "skip"]
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector out while much is decoded: it looks at all that was made so far again and again.
+
+    It takes two thirds of the time in which 10,000 histograms are read.
+    """
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 class Gathering:
@@ -74,11 +94,15 @@ class Gathering:
         """
         if errors not in {"raise", "return", "skip"}:
             raise UsageError(f"errors={errors!r} is unknown: use 'raise', 'return' or 'skip'.")
-        present = _Present(self._ledger, list(self._open))
-        self._ledger.wait(present.ended, timeout, f"Batch {self.name!r}")
+        present, ahead = _Present(self._ledger, list(self._open)), _Ahead(self._ledger)
+        began = time.monotonic()
+        while not present.ended():
+            self._ledger.wait(lambda: ahead.came() or present.ended(), timeout, f"Batch {self.name!r}", began)
+            ahead.read()
         self._settle()
         return self._gather(errors, present.stop())
 
+    @_uncollected()
     def _gather(self, errors: Errors, stop: int) -> list[Any]:
         values: list[Any] = []
         with self._ledger.changed:
@@ -170,5 +194,44 @@ class _Present:
 
     def ended(self) -> bool:
         """Tell whether all of them have ended."""
-        drawn = all(source.stop is not None for source in self._sources)
-        return drawn and self._ledger.record.ended.covers(0, self.stop())
+        with self._ledger.changed:  # else it might be seen while the I/O thread changes it
+            drawn = all(source.stop is not None for source in self._sources)
+            return drawn and self._ledger.record.ended.covers(0, self.stop())
+
+
+class _Ahead:
+    """Values read while the rest runs: large ones as they come, before the shelf has to put them away, others by many.
+
+    It holds large ones until all are gathered. Of a million numbers a third of the time was spent when all had ended,
+    with one core; 200 arrays of 1 MB take a quarter less time so (without a journal).
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._at = 0
+        self._found: list[tuple[Run, Holder]] = []
+        self._bytes = 0
+        self._large = False
+        self._held: list[Ending] = []
+
+    def came(self) -> bool:
+        """Tell whether there is something to be read; under the ledger's lock."""
+        news, self._at = self._ledger.log[self._at :], len(self._ledger.log)
+        for run in news:
+            holder = self._ledger.record.find(run[0])
+            if holder is not None and holder.state == "told":
+                self._found.append((run, holder))
+                self._bytes += holder.unread
+                self._large = self._large or holder.large
+        return self._large or self._bytes >= settings.READ_AHEAD_BYTES
+
+    @_uncollected()
+    def read(self) -> None:
+        """Read what came."""
+        found, self._found, self._bytes, self._large = self._found, [], 0, False
+        for run, holder in found:
+            with self._ledger.changed:  # one chunk at a time, so that the I/O thread gets its turn
+                large = holder.large
+                if large or holder.scalars(*run) is None:
+                    endings = [holder.ending(number) for number in range(*run)]
+                    self._held += endings if large else ()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jupyter_dsage.client.ledger import Ledger
-    from jupyter_dsage.client.record import Holder
+    from jupyter_dsage.client.record import Ending, Holder
 
 _STATE = frozenset({"_condition", "_state", "_waiters", "_done_callbacks"})
 _ENDING = frozenset({"_result", "_exception"})
@@ -26,6 +26,9 @@ class Job(Future[Any]):
 
     kept: Holder | None = None
     """How it ended, once a retry has put a new `Job` in its place."""
+
+    handed: Ending | None = None
+    """How it ended, where it alone keeps that: a large value of a single job, which no journal has."""
 
     def __init__(self, ledger: Ledger, index: int) -> None:  # Future's own __init__ would make what it is to save
         self._ledger = ledger
@@ -92,8 +95,11 @@ class Job(Future[Any]):
     def result(self, timeout: float | None = None) -> Any:
         """Return the job's value, after at most `timeout` seconds (None: no limit).
 
+        It is the same object for as long as somebody holds it; a large array that nobody held is read anew from the
+        journal, as the job returned it. Without a journal that of a `submit` is kept by this `Job` alone.
+
         Raises the job's own exception (its traceback at the worker attached), TimeoutError, CancelledError,
-        WorkerLost or SessionLost.
+        WorkerLost, SessionLost, or JournalError where the journal was to be read and is gone, or there is none.
         """
         first, count, values = self._ledger.recent
         if 0 <= self.index - first < count and self.kept is None:  # in a loop over many: 0.2 us, 3 us otherwise

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from jupyter_dsage.client.job import Job
 from jupyter_dsage.client.record import Chunk, Ended, Ending, Holder, Record
@@ -29,7 +30,8 @@ class Ledger:
     """Job number -> `Job`, made when someone looks, and its ending.
 
     `on_cancel` is called when one job is cancelled through its `Job`; `may_wait` tells whether the calling thread
-    may wait (the I/O thread may not); `look` returns what a job that runs has printed so far.
+    may wait (the I/O thread may not); `look` returns what a job that runs has printed so far; `single`: each job was
+    submitted by itself, so that who wants its value again has kept its `Job`.
     """
 
     def __init__(
@@ -38,6 +40,8 @@ class Ledger:
         on_cancel: Callable[[Run], None],
         may_wait: Callable[[], bool],
         look: Callable[[int], str] = lambda _: "",
+        *,
+        single: bool = False,
     ) -> None:
         self.name = name
         self.lock = threading.RLock()
@@ -61,7 +65,10 @@ class Ledger:
         self._on_cancel = on_cancel
         self._may_wait = may_wait
         self._look = look
+        self._single = single
         self._jobs: dict[int, Job] = {}
+        self._keepers: WeakValueDictionary[int, Job] = WeakValueDictionary()
+        """Those that alone keep how they ended: gone with who asked."""
         self._reopened: dict[int, int] = {}
         """Job that is retried -> the row of the journal that told its end before: that counts no more."""
         self._live: dict[int, Job] = {}
@@ -72,7 +79,7 @@ class Ledger:
     def job(self, number: int) -> Job:
         """Return the one `Job` of a number."""
         with self.changed:
-            made = self._jobs.get(number)
+            made = self._jobs.get(number) or self._keepers.get(number)
             if made is None:
                 made = self._jobs[number] = Job(self, number)
             return made
@@ -104,6 +111,8 @@ class Ledger:
     def ending(self, job: Job) -> Ending:
         """Return how an ended job ended; unpickles it on the first look."""
         with self.changed:
+            if job.handed is not None:
+                return job.handed
             holder = self.holder(job)
             if holder is None:
                 raise RuntimeError(f"job {job.index} has not ended")
@@ -112,7 +121,10 @@ class Ledger:
                 values = holder.scalars(first, stop)
                 if values is not None:
                     self.recent = (first, stop - first, values)
-            return holder.ending(job.index)
+            ending = holder.ending(job.index)
+            if self._single and isinstance(holder, Chunk) and holder.hand_over(job):
+                self._keepers[job.index] = self._jobs.pop(job.index, job)
+            return ending
 
     def output_of(self, job: Job) -> str:
         """Return the end of what a job printed, so far if it runs."""
@@ -142,14 +154,18 @@ class Ledger:
 
     # --- waiting -------------------------------------------------------------------------------------------
 
-    def wait(self, fact: Callable[[], bool], timeout: float | None, what: str) -> None:
-        """Wait until `fact` holds; raises TimeoutError. An interrupt ends the wait and nothing else."""
+    def wait(self, fact: Callable[[], bool], timeout: float | None, what: str, began: float | None = None) -> None:
+        """Wait until `fact` holds; raises TimeoutError. An interrupt ends the wait and nothing else.
+
+        `began`: when the time began (monotonic seconds) of one that waits for several facts in turn; else it is now.
+        """
         with self.changed:
             if fact():
                 return
             if not self._may_wait():
                 raise UsageError(f"{what} has not ended, and a callback must not wait: it would wait for ever.")
-            deadline = None if timeout is None else time.monotonic() + timeout
+            began = time.monotonic() if began is None else began
+            deadline = None if timeout is None else began + timeout
             self._awaited.append(fact)
             try:
                 self._wait(fact, deadline, what, timeout)
@@ -166,7 +182,7 @@ class Ledger:
 
     def _wake(self) -> None:
         """Wake those whose fact holds; under the lock."""
-        if any(fact() for fact in self._awaited):
+        if self._awaited and any(fact() for fact in self._awaited):
             self.changed.notify_all()
 
     # --- what ends jobs ------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import threading
-import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from jupyter_dsage import settings
@@ -17,7 +16,7 @@ from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from jupyter_dsage.wire.codec import Frame
 
@@ -141,20 +140,3 @@ class Outbox:
     def again(self) -> list[list[Frame]]:
         """Return what a new child is to be sent again."""
         return [item.frames for item in self._kept]
-
-
-class Patience:
-    """Counts how long something has been so, in steps of at most a second: a suspended machine counts for nothing."""
-
-    def __init__(self, seconds: float, so: Callable[[], bool]) -> None:
-        self._seconds = seconds
-        self._so = so
-        self._spent = 0.0
-        self._looked = time.monotonic()
-
-    def over(self) -> bool:
-        """Look; tell whether it has been so for long enough."""
-        now = time.monotonic()
-        step, self._looked = min(now - self._looked, 1.0), now
-        self._spent = self._spent + step if self._so() else 0.0
-        return self._spent >= self._seconds

@@ -9,16 +9,18 @@ from __future__ import annotations
 import builtins
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakValueDictionary, ref
 
-from jupyter_dsage import errors
+from jupyter_dsage import errors, settings
 from jupyter_dsage.core.ranges import Ranges, Run
-from jupyter_dsage.errors import JobExitedError, RemoteError, RemoteTraceback
+from jupyter_dsage.errors import JobExitedError, JournalError, RemoteError, RemoteTraceback
 from jupyter_dsage.wire import data as plain_data
-from jupyter_dsage.wire import data_calls, payload
+from jupyter_dsage.wire import data_calls, payload, segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jupyter_dsage.client.job import Job
     from jupyter_dsage.client.shelf import Shelf
 
 Ending = tuple[Any, BaseException | None]
@@ -32,6 +34,14 @@ class Holder(Protocol):
     """``"told"`` by a worker, ``"lost"``, ``"failed"`` (it overstepped a limit) or ``"cancelled"``."""
     row: int
     """The row of the journal that says so, 0 if there is none: later ends have higher ones."""
+
+    @property
+    def large(self) -> bool:
+        """Whether its values lie in a memory segment that has not been looked at."""
+
+    @property
+    def unread(self) -> int:
+        """Bytes of its payload, about, that have not been looked at."""
 
     def ending(self, job: int) -> Ending:
         """Return how one of its jobs ended."""
@@ -50,8 +60,11 @@ class Chunk:
         "__weakref__",
         "_endings",
         "_first",
+        "_keepers",
+        "_lent",
         "_outcomes",
         "_plain",
+        "_read",
         "_shelf",
         "attempts",
         "data",
@@ -83,6 +96,12 @@ class Chunk:
         self._shelf = shelf
         self._outcomes: payload.Outcomes | None = None
         self._endings: dict[int, Ending] = {}
+        self._lent: WeakValueDictionary[int, Any] | None = None
+        """Large values that the journal has too: they are here for as long as somebody holds them."""
+        self._read: set[int] = set()
+        """Jobs, counted from the first, whose ending was made."""
+        self._keepers: dict[int, ref[Job]] = {}
+        """Those of them whose ending is kept by their `Job` alone."""
 
     def _loaded(self) -> payload.Outcomes:
         if self._outcomes is None:
@@ -95,6 +114,18 @@ class Chunk:
 
     def _read_all(self, data: payload.Frame) -> payload.Outcomes:
         return data_calls.load_outcomes(data) if self._plain else payload.Outcomes.load(data)
+
+    @property
+    def large(self) -> bool:
+        """See `Holder`."""
+        return segments.of(self.data) is not None
+
+    @property
+    def unread(self) -> int:
+        """See `Holder`."""
+        if self.data is not None:
+            return memoryview(self.data).nbytes
+        return 0 if self._outcomes is not None else settings.UNSENT_PAYLOAD_BYTES  # left in the journal: more than that
 
     def seconds(self, job: int) -> float:
         """Return how long a job took."""
@@ -117,13 +148,51 @@ class Chunk:
         raised = outcomes.raised.get(index)
         if raised is None and index not in outcomes.each:
             return outcomes.values[index], None
-        if index not in self._endings:
-            self._endings[index] = (None, exception(raised)) if raised else self._value(outcomes, index, job)
-            if outcomes.each and len(self._endings) == len(outcomes.each) + len(outcomes.raised):
-                outcomes.drop_buffers()  # each value has its own from now on
-        return self._endings[index]
+        if index in self._endings:
+            return self._endings[index]
+        if index in self._keepers:
+            keeper = self._keepers[index]()
+            if keeper is not None and keeper.handed is not None:
+                return keeper.handed
+            return None, JournalError(
+                f"Job {job} returned a large value, which was read and which nobody holds any more: keep the job, or "
+                "its value, or have a journal (this session was started without)."
+            )
+        lent = self._lent.get(index) if self._lent else None
+        if lent is not None:
+            return lent, None
+        ending = (None, exception(raised)) if raised else self._value(outcomes, index, job)
+        if not (outcomes.is_large(index) and self._lend(index, ending[0])):
+            self._endings[index] = ending
+        self._read.add(index)
+        if outcomes.each and len(self._read) == len(outcomes.each) + len(outcomes.raised):
+            outcomes.drop_buffers()  # each value has its own from now on
+        return ending
+
+    def hand_over(self, job: Job) -> bool:
+        """Leave a large value that was read to its `Job` alone, if no journal has it; return whether that is so."""
+        index = job.index - self._first
+        if self.row > 0 or index not in self._endings or not self._loaded().is_large(index):
+            return False
+        job.handed = self._endings.pop(index)
+        self._keepers[index] = ref(job)
+        return True
+
+    def _lend(self, index: int, value: Any) -> bool:
+        """Keep a value only for as long as somebody holds it, if it can be read again; return whether that is so."""
+        if self._shelf is None or not self._shelf.lends(self):
+            return False
+        if self._lent is None:
+            self._lent = WeakValueDictionary()
+        try:
+            self._lent[index] = value
+        except TypeError:  # one of those that nothing can refer to weakly
+            return False
+        return True
 
     def _value(self, outcomes: payload.Outcomes, index: int, job: int) -> Ending:
+        if outcomes.dropped and self._shelf is not None:
+            outcomes.use_buffers(self._shelf.again(self))
         try:
             return (plain_data.loads(outcomes.each[index]) if self._plain else outcomes.read(index)), None  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  (a user's class may raise anything when it is read)
@@ -184,6 +253,10 @@ class Ended:
     """Jobs that all ended in the same way, without a payload: lost, cancelled, gone with the session."""
 
     __slots__ = ("_made", "_make", "row", "state")
+
+    large = False
+    unread = 0
+    """See `Holder`."""
 
     def __init__(self, make: Callable[[int], BaseException], state: str, row: int = 0) -> None:
         self._make = make

@@ -35,7 +35,7 @@ class Shelf:
         self._journal: JournalReader | None = None
         self._spool: IO[bytes] | None = None
         self._away: weakref.WeakSet[Chunk] = weakref.WeakSet()
-        """Chunks whose payload is in the journal only."""
+        """Chunks whose payload, or a part of it, is in the journal only."""
 
     def use(self, store: str) -> None:
         """Read in the journal in this folder."""
@@ -100,9 +100,23 @@ class Shelf:
             self._away.discard(chunk)
         return data
 
+    def lends(self, chunk: Chunk) -> bool:
+        """Tell whether a chunk's values can be read again, so that none need be kept; they will be, if it is so."""
+        if chunk.row <= 0 or self._journal is None:
+            return False
+        with self._lock:
+            self._away.add(chunk)
+        return True
+
+    def again(self, chunk: Chunk) -> Frame:
+        """Return the payload of a chunk whose values were lent; raises JournalError if it is gone."""
+        if self._journal is None:
+            raise RuntimeError("a chunk without data")
+        return self._journal.payload(chunk.row)
+
     @property
     def needs_journal(self) -> bool:
-        """Whether there are outcomes that nobody has looked at and that stand in the journal only."""
+        """Whether there are outcomes that stand in the journal only."""
         with self._lock:
             return len(self._away) > 0
 

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from jupyter_dsage import ids, settings
+from jupyter_dsage import settings
 from jupyter_dsage.client import place
 from jupyter_dsage.client.child_process import ChildProcess, OtherChild, Started
 from jupyter_dsage.errors import StartError, UsageError
@@ -48,7 +48,7 @@ def start_child(
 
     Raises StartError; UsageError for a log that is no file.
     """
-    session = ids.new_session_id()
+    session = sessions.new_id()
     store = _new_store(session) if journal else ""
     owner, started = _me()
     setup = ChildSetup(

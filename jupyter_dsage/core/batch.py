@@ -58,7 +58,8 @@ class Batch:
     """Mean time of one job, as observed."""
     largest: int = 1
     """Jobs in the largest lease reported on so far."""
-    reports: int = 0
+    reported: int = 0
+    """Jobs that were reported on."""
     losses: dict[int, int] = field(default_factory=dict)
     """Job -> attempts that ended with the loss of its worker (few, so sparse)."""
     failures: dict[int, int] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class Batch:
     kinds: dict[str | None, None] = field(default_factory=dict)
     """The services its jobs call (None: functions), in the order in which they came: nearly always one."""
     speeds: dict[str, tuple[float, int]] = field(default_factory=dict)
-    """Engine -> mean time of one job there, and the reports that tell so."""
+    """Engine -> mean time of one job there, and of how many jobs."""
 
     def append(self, segment: int, function: str, count: int, service: str | None = None) -> Segment:
         """Add a segment of `count` queued jobs at the end."""
@@ -117,14 +118,15 @@ class Batch:
     def observe(self, jobs: int, seconds: float, engine: str, leased: int) -> None:
         """Learn from a report on a lease of so many jobs: running means that follow changes (weight at least a fifth).
 
-        A long lease is reported on in parts, so these do not tell how large leases may be.
+        A report counts by its jobs: the first jobs take a hundred times as long as those that follow, and leases grow
+        as the means fall. A long lease is reported on in parts, so these do not tell how large leases may be.
         """
-        self.reports += 1
+        self.reported += jobs
         self.largest = max(self.largest, leased)
         each = seconds / jobs
-        self.seconds = _mean(self.seconds, each, self.reports)
-        before, reports = self.speeds.get(engine, (None, 0))
-        self.speeds[engine] = (_mean(before, each, reports + 1), reports + 1)
+        self.seconds = _mean(self.seconds, each, jobs / self.reported)
+        before, told = self.speeds.get(engine, (None, 0))
+        self.speeds[engine] = (_mean(before, each, jobs / (told + jobs)), told + jobs)
 
     def seconds_on(self, engine: str) -> float | None:
         """Return the mean time of one job on an engine; that on all where none was seen there yet."""
@@ -135,5 +137,5 @@ class Batch:
         return job in self.losses
 
 
-def _mean(before: float | None, value: float, count: int) -> float:
-    return value if before is None else before + (value - before) * max(0.2, 1 / count)
+def _mean(before: float | None, value: float, weight: float) -> float:
+    return value if before is None else before + (value - before) * max(0.2, weight)

@@ -34,12 +34,13 @@ def segment_size(cut: int, mean_bytes: float | None) -> int:
 
     `cut`: jobs already cut from this source; `mean_bytes`: mean pickled size of one job so far (None at
     first). One job first, so that a bad first argument is found at once, then growing eightfold up to
-    `SEGMENT_JOBS` jobs or `SEGMENT_BYTES`, whichever is less.
+    `SEGMENT_JOBS` jobs (`SEGMENT_NUMBERS` of few bytes each) or `SEGMENT_BYTES`, whichever is less.
     """
     if cut == 0 or mean_bytes is None:
         return 1
+    most = settings.SEGMENT_NUMBERS if mean_bytes <= settings.NUMBER_BYTES else settings.SEGMENT_JOBS
     by_bytes = int(settings.SEGMENT_BYTES / max(mean_bytes, 1.0))
-    return max(1, min(cut * settings.CHUNK_GROWTH, settings.SEGMENT_JOBS, by_bytes))
+    return max(1, min(cut * settings.CHUNK_GROWTH, most, by_bytes))
 
 
 def appetite(slots: int, seconds: float | None) -> int:

@@ -70,7 +70,7 @@ class PacketLink(StreamLink):
 
     # --- out -----------------------------------------------------------------------------------------------
 
-    def send(self, frames: Sequence[Frame]) -> None:
+    def send(self, frames: Sequence[Frame], *, more: bool = False) -> None:  # noqa: ARG002
         """See `transport.Link`."""
         if self.gone:
             raise PeerGoneError("The process at the other end is gone.")

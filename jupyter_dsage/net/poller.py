@@ -42,6 +42,8 @@ class Poller:
         self._streams: set[StreamLink] = set()
         self._unconnected: set[StreamLink] = set()
         """Links to addresses where nobody listens yet."""
+        self._writing: set[StreamLink] = set()
+        """Those of which the selector is asked when they take more."""
         self._many: set[Many] = set()
         self._zmq: Any = None
         self._sockets: dict[Any, Source] = {}
@@ -88,6 +90,7 @@ class Poller:
         if isinstance(source, StreamLink):
             self._unconnected.discard(source)
             self._streams.discard(source)
+            self._writing.discard(source)
         self._many.discard(source)
         for descriptor in [key.fd for key in self._selector.get_map().values() if key.data is source]:
             self._selector.unregister(descriptor)
@@ -133,10 +136,9 @@ class Poller:
 
     def _wish(self, stream: StreamLink) -> None:
         """Have the selector say when a stream takes more, if something is kept for it."""
-        wanted = _READ | (_WRITE if stream.wants_write else 0)
-        key = self._selector.get_map()[stream.fileno()]
-        if key.events != wanted:
-            self._selector.modify(key.fd, wanted, stream)
+        if (wanted := stream.wants_write) != (stream in self._writing):
+            self._selector.modify(stream.fileno(), _READ | (_WRITE if wanted else 0), stream)
+            (self._writing.add if wanted else self._writing.discard)(stream)
 
     def wake(self) -> None:
         """See `transport.Poller`."""

@@ -140,7 +140,7 @@ class SecureListener(ZmqListener):
             if who is not None:  # no doorman's word, no reading
                 return peer.bytes, *who, [frame.bytes for frame in frames]
 
-    def send(self, peer: Peer, frames: Sequence[Frame]) -> None:
+    def send(self, peer: Peer, frames: Sequence[Frame], *, more: bool = False) -> None:  # noqa: ARG002
         """See `transport.Listener`."""
         try:
             self.socket.send_multipart([peer, *frames])

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from jupyter_dsage.wire.segments import Segment
 
 _COUNT = struct.Struct("<I")
-_CHUNK = 262_144
+_HEADS = tuple(struct.Struct(f"<I{count}Q") for count in range(settings.MAX_FRAMES + 1))
+_CHUNK = 65_536
+"""Bytes read at a time. Four times as many, and each read takes 8 instead of 0.7 us: room of more than 128 KB is got
+from the system, and given back. What is larger than this is mostly a segment."""
 _SHARED = 1 << 63
 _DESCRIPTORS = socket.CMSG_SPACE(settings.MAX_FRAMES * 4)
 _FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
@@ -42,7 +45,7 @@ class StreamLink:
         self._in = bytearray()
         self._arrived: collections.deque[int] = collections.deque()
         """Descriptors whose message has not been taken yet."""
-        self._out: collections.deque[tuple[memoryview, Sequence[Segment]]] = collections.deque()
+        self._out: collections.deque[tuple[Frame, Sequence[Segment]]] = collections.deque()
         """What the socket has not taken, each with the segments that go beside its first byte."""
         self._writing = threading.Lock()
         self.gone = False
@@ -62,13 +65,15 @@ class StreamLink:
 
     # --- out -----------------------------------------------------------------------------------------------
 
-    def send(self, frames: Sequence[Frame]) -> None:
-        """See `transport.Link`."""
+    def send(self, frames: Sequence[Frame], *, more: bool = False) -> None:
+        """See `transport.Link`. `more`: another message follows at once; they leave together."""
         if self.gone:
             raise PeerGoneError("The process at the other end is gone.")
-        sizes, parts, shared = [], [], []
+        sizes: list[int] = []
+        parts: list[Frame] = [b""]  # the first is its head
+        shared: list[Segment] = []
         for frame in frames:
-            size = frame.nbytes if isinstance(frame, memoryview) else len(frame)
+            size = frame.nbytes if type(frame) is memoryview else len(frame)
             segment = segments.of(frame)
             if segment is None and size > settings.SHARED_FRAME_BYTES:
                 segment = segments.of(segments.put([frame]))
@@ -78,10 +83,14 @@ class StreamLink:
             else:
                 shared.append(segment)
                 sizes.append(size | _SHARED)
-        head = _COUNT.pack(len(frames)) + struct.pack(f"<{len(frames)}Q", *sizes)
+        count = len(sizes)
+        parts[0] = _HEADS[count].pack(count, *sizes)
         with self._writing:
-            self._out.append((memoryview(b"".join([head, *parts])), shared))
-        self.flush()
+            if self._out and not shared and not self._out[-1][1] and len(self._out[-1][0]) < _CHUNK:
+                parts.insert(0, self._out.pop()[0])  # one call of the system for both
+            self._out.append((b"".join(parts), shared))
+        if not more:
+            self.flush()
 
     def flush(self) -> None:
         """Hand over to the socket what it takes now; the one call that another thread may make, beside `send`."""
@@ -103,7 +112,7 @@ class StreamLink:
         if sent == len(data):
             self._out.popleft()
         else:
-            self._out[0] = (data[sent:], ())
+            self._out[0] = (memoryview(data)[sent:], ())
 
     # --- in ------------------------------------------------------------------------------------------------
 
@@ -144,10 +153,14 @@ class StreamLink:
         at = _COUNT.size + 8 * count
         if len(self._in) < at:
             return None
-        sizes = struct.unpack_from(f"<{count}Q", self._in, _COUNT.size)
-        if max((size & ~_SHARED for size in sizes), default=0) > settings.MAX_FRAME_BYTES:
-            raise ProtocolError("A message with a frame that is too large.")
-        if len(self._in) < at + sum(size for size in sizes if not size & _SHARED):
+        _, *sizes = _HEADS[count].unpack_from(self._in)
+        end = at
+        for size in sizes:
+            if size & ~_SHARED > settings.MAX_FRAME_BYTES:
+                raise ProtocolError("A message with a frame that is too large.")
+            if not size & _SHARED:
+                end += size
+        if len(self._in) < end:
             return None
         frames: list[Frame] = []
         with memoryview(self._in) as arrived:

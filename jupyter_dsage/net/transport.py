@@ -36,8 +36,11 @@ class Listener(Protocol):
 
     address: str
 
-    def send(self, peer: Peer, frames: Sequence[Frame]) -> None:
-        """Send one message to a peer that was heard from; raises PeerGoneError if it is known to be gone."""
+    def send(self, peer: Peer, frames: Sequence[Frame], *, more: bool = False) -> None:
+        """Send one message to a peer that was heard from; raises PeerGoneError if it is known to be gone.
+
+        `more`: another one to this peer follows at once; they may leave together.
+        """
 
     def receive(self) -> tuple[Peer, list[Frame]] | None:
         """Return the next message that is here and who sent it, or None."""

@@ -58,12 +58,12 @@ class UnixLink(StreamLink):
 
     def flush(self) -> None:
         """See `StreamLink`."""
-        if self.connected():
+        if self._connected or self.connected():
             super().flush()
 
     def fill(self) -> bool:
         """See `StreamLink`."""
-        return self.connected() and super().fill()
+        return (self._connected or self.connected()) and super().fill()
 
     def drain(self, seconds: float | None = None) -> None:
         """Wait until all that was sent has left, or for so long."""
@@ -106,11 +106,15 @@ class UnixListener(Many):
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, _READ, None)
         self._links: dict[Peer, StreamLink] = {}
+        self._writing: set[Peer] = set()
+        """Those of which the selector is asked when they take more."""
         self._numbers = itertools.count(1)
         self._messages: collections.deque[tuple[Peer, list[Frame]]] = collections.deque()
         """What has been read and not been received yet."""
         self._full = False
         """Whether newcomers wait for a descriptor."""
+        self._looked = False
+        """Whether a poller has just looked: when that has been received, what came since is the next wait's."""
 
     def fileno(self) -> int:
         """Return a descriptor that becomes readable when a peer has sent something."""
@@ -121,13 +125,14 @@ class UnixListener(Many):
         """See `Many`."""
         return bool(self._messages)
 
-    def send(self, peer: Peer, frames: Sequence[Frame]) -> None:
+    def send(self, peer: Peer, frames: Sequence[Frame], *, more: bool = False) -> None:
         """See `transport.Listener`."""
         link = self._links.get(peer)
         if link is None or link.gone:
             raise PeerGoneError("The peer has disconnected.")
-        link.send(frames)
-        self._wish(peer, link)
+        link.send(frames, more=more)
+        if not more:
+            self._wish(peer, link)
 
     def link(self, peer: Peer) -> StreamLink | None:
         """Return the connection of a peer, None for one that is gone."""
@@ -144,17 +149,24 @@ class UnixListener(Many):
 
     def _wish(self, peer: Peer, link: StreamLink) -> None:
         """Have the selector say when a peer takes more, if something is kept for it."""
-        wanted = _READ | (_WRITE if link.wants_write else 0)
-        if self._selector.get_key(link).events != wanted:
-            self._selector.modify(link, wanted, peer)
+        if (wanted := link.wants_write) != (peer in self._writing):
+            self._selector.modify(link, _READ | (_WRITE if wanted else 0), peer)
+            (self._writing.add if wanted else self._writing.discard)(peer)
 
     def receive(self) -> tuple[Peer, list[Frame]] | None:
         """See `transport.Listener`."""
-        if not self._messages:
-            self.look()
+        if not self._messages and not self._looked:
+            self._look()
+        self._looked = self._looked and bool(self._messages)
         return self._messages.popleft() if self._messages else None
 
     def look(self) -> bool:
+        """See `Many`."""
+        self._look()
+        self._looked = bool(self._messages)
+        return self._looked
+
+    def _look(self) -> None:
         """Let newcomers in, send what was kept, read once from each peer, so that none keeps the others waiting."""
         for key, events in self._selector.select(0):
             if key.data is None:
@@ -166,7 +178,6 @@ class UnixListener(Many):
                 self._wish(key.data, link)
             if events & _READ:
                 self._read(key.data, link)
-        return bool(self._messages)
 
     def _read(self, peer: Peer, link: StreamLink) -> None:
         try:
@@ -199,6 +210,7 @@ class UnixListener(Many):
 
     def _part(self, peer: Peer) -> None:
         link = self._links.pop(peer, None)
+        self._writing.discard(peer)
         if link is not None:
             self._selector.unregister(link)
             link.close()

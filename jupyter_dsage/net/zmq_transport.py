@@ -63,7 +63,7 @@ class ZmqListener:
         self.socket.router_mandatory = True
         self.socket.bind(address)
 
-    def send(self, peer: Peer, frames: Sequence[Frame]) -> None:
+    def send(self, peer: Peer, frames: Sequence[Frame], *, more: bool = False) -> None:  # noqa: ARG002
         """See `transport.Listener`."""
         try:
             self.socket.send_multipart([peer, *frames])

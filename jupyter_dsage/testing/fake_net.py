@@ -95,7 +95,7 @@ class FakeListener(_End):
         self.address = address
         self.links: dict[Peer, FakeLink] = {}
 
-    def send(self, peer: Peer, frames: Sequence[Frame]) -> None:
+    def send(self, peer: Peer, frames: Sequence[Frame], *, more: bool = False) -> None:  # noqa: ARG002
         """See `transport.Listener`."""
         message = _copied(frames)
         with self._net.lock:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from jupyter_dsage import ids, settings
+from jupyter_dsage import settings
 from jupyter_dsage.child.loop import Child
 from jupyter_dsage.client.session import Session
 from jupyter_dsage.net.url_parts import EngineURL, shared_options
+from jupyter_dsage.store.sessions import new_id
 from jupyter_dsage.testing.fake_engine import FakeEngine
 from jupyter_dsage.testing.fake_net import FakeNet
 from jupyter_dsage.wire.setup import ChildSetup, EngineSetup
@@ -71,7 +72,7 @@ class _Started:
     """A child in a thread; see `client.child_process.Started`."""
 
     def __init__(self, urls: list[EngineURL], make: Callable[..., FakeEngine]) -> None:
-        self.session = ids.new_session_id()
+        self.session = new_id()
         self.store = ""
         self.pid = os.getpid()
         self._folder = tempfile.mkdtemp(prefix="fake-dsage-")

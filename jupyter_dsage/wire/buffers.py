@@ -34,7 +34,7 @@ class Beside:
     @property
     def size(self) -> int:
         """Bytes of all of them."""
-        return sum(view.nbytes for view in self.views)
+        return sum(view.nbytes for view in self.views) if self.views else 0
 
     def take(self, buffer: pickle.PickleBuffer) -> bool:
         """Keep a large buffer, and return False; a small one stays in the pickle."""

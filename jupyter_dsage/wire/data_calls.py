@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dsage.errors import DsageError, NotDataError, ProtocolError
 from jupyter_dsage.wire import data
 from jupyter_dsage.wire.payload import SCALARS, Call, Frame, Outcomes, Raised, check_call
+from jupyter_dsage.wire.seconds import Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -180,7 +181,7 @@ def _raised(texts: list[Any]) -> Raised:
     return Raised(None, *texts)
 
 
-def _seconds(packed: Any, count: int) -> array[float]:
+def _seconds(packed: Any, count: int) -> Seconds:
     seconds = array("f")
     if type(packed) is not bytes or len(packed) != count * seconds.itemsize:
         raise _nonsense("one time a job")
@@ -189,7 +190,10 @@ def _seconds(packed: Any, count: int) -> array[float]:
         seconds.byteswap()
     if not all(0 <= second < math.inf for second in seconds):
         raise _nonsense("times that are numbers")
-    return seconds
+    out = Seconds()
+    for second in seconds:
+        out.append(second)
+    return out
 
 
 def _nonsense(wanted: str) -> ProtocolError:

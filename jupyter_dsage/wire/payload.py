@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import pickle
 import re
-from array import array
 from collections import ChainMap
 from functools import cache, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
 from jupyter_dsage.wire import sources
 from jupyter_dsage.wire.buffers import Beside, Buffers, pack, unpack
+from jupyter_dsage.wire.seconds import Seconds
 from jupyter_dsage.wire.unpicklable import find_path
 
 if TYPE_CHECKING:
@@ -371,7 +371,7 @@ class Raised:
 class Outcomes:
     """The outcomes of a run of jobs. Values that are not scalars stay pickled until someone looks."""
 
-    __slots__ = ("_buffers", "_views", "each", "files", "outputs", "raised", "seconds", "values")
+    __slots__ = ("_buffers", "_views", "dropped", "each", "files", "outputs", "raised", "seconds", "values")
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -379,12 +379,14 @@ class Outcomes:
         self.each: dict[int, bytes | Alone] = {}
         self._views: list[memoryview] = []
         self._buffers = Buffers()
+        self.dropped = False
+        """Whether what lay beside the pickles is not here any more."""
         self.raised: dict[int, Raised] = {}
         self.outputs: dict[int, str] = {}
         """The end of what a job printed."""
         self.files: dict[int, str] = {}
         """Where the whole of it is kept, if that is more."""
-        self.seconds = array("f")
+        self.seconds = Seconds()
         """How long each job took."""
 
     def put(self, index: int, data: bytes, beside: Beside) -> None:
@@ -401,13 +403,23 @@ class Outcomes:
             return loads(entry)
         return loads(entry[0], self._buffers.some(*entry[1:]))
 
+    def is_large(self, index: int) -> bool:
+        """Tell whether there are buffers beside a value's pickle."""
+        return isinstance(self.each.get(index), tuple)
+
     def drop_buffers(self) -> None:
         """Let go of what lies beside the pickles: every value has been read."""
         self._buffers = Buffers()
+        self.dropped = True
+
+    def use_buffers(self, data: Frame) -> None:
+        """Have again what lay beside the pickles: `data` is the payload from which these outcomes were loaded."""
+        self._buffers = unpack(data)[1]
+        self.dropped = False
 
     def dump(self) -> Frame:
         """Return the payload."""
-        parts = (self.values, self.each, self.raised, self.outputs, self.files, self.seconds.tobytes())
+        parts = (self.values, self.each, self.raised, self.outputs, self.files, self.seconds.dump())
         return pack(pickle.dumps(parts, PROTOCOL), self._views)
 
     @classmethod
@@ -416,7 +428,7 @@ class Outcomes:
         out = cls()
         head, out._buffers = unpack(data)
         out.values, out.each, out.raised, out.outputs, out.files, seconds = pickle.loads(head)
-        out.seconds.frombytes(seconds)
+        out.seconds = Seconds.load(seconds)
         return out
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
-from jupyter_dsage.lazy import psutil
 from jupyter_dsage.worker import processes
 from jupyter_dsage.worker.families import Families
 from jupyter_dsage.worker.limits import memory_limit, time_limit
@@ -22,6 +21,7 @@ from jupyter_dsage.worker.page import MEMORY, TIMEOUT, WHY_MEMORY, WHY_TIMEOUT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jupyter_dsage.lazy import psutil
     from jupyter_dsage.worker.page import Page, Running
 
 
@@ -139,10 +139,6 @@ class Guard:
     # --- stopped workers -----------------------------------------------------------------------------------
 
     def _status(self, worker: int, watched: _Watched, step: float) -> None:
-        try:
-            stopped = psutil.Process(watched.pid).status() == psutil.STATUS_STOPPED
-        except psutil.NoSuchProcess:
-            return
-        watched.stopped = watched.stopped + step if stopped else 0.0
+        watched.stopped = watched.stopped + step if processes.stopped(watched.pid) else 0.0
         if watched.stopped > settings.STOPPED_SECONDS:
             self._end(worker, watched, Verdict("", f"being stopped (SIGSTOP) for {settings.STOPPED_SECONDS:.0f} s"))

@@ -20,6 +20,22 @@ def dead_pid() -> int | None:
     return None if found is None else found.si_pid
 
 
+def stopped(pid: int) -> bool:
+    """Tell whether a process of ours, not collected yet, is stopped (SIGSTOP). Changes nothing.
+
+    The system's own answer: psutil takes 30 ms of a core to load, while jobs run, and 2 ms cold at each look.
+    """
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        try:
+            return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+        except psutil.NoSuchProcess:
+            return False
+    try:
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
 def kill_group(pid: int) -> None:
     """Kill a worker's process group; while any member lives the number cannot be anybody else's."""
     try:

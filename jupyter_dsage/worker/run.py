@@ -83,6 +83,8 @@ class Runner:
         """Function -> how many jobs were looked at however short they were."""
         self._always = False
         """Whether the output is looked at after each job of the lease that runs; see `worker.output`."""
+        self._looked_at = -1
+        """The job of this lease after which the output was looked at last."""
         self._first = 0
         self._pending = Outcomes()
         self._failed: list[int] = []
@@ -152,7 +154,7 @@ class Runner:
         looked = self._looks.get(message.function, 0)
         self._always = message.function in self._writers or looked < settings.LOOK_JOBS
         self._looks[message.function] = looked + message.stop - message.first
-        self._told = time.monotonic_ns()
+        self._told, self._looked_at = time.monotonic_ns(), -1
         self._page.begin(message.lease, message.first, int(message.timeout * 1e9), message.memory)
         self.look_at_modules()
         self._busy = True
@@ -275,13 +277,13 @@ class Runner:
 
     # --- outcomes ------------------------------------------------------------------------------------------
 
-    def _pickled(self, value: Any, number: int) -> tuple[bytes, Beside]:
-        """Return a value as it travels; raises UnpicklableError, PayloadTooLargeError."""
+    def _pickled(self, value: Any, number: int) -> tuple[bytes, Beside, int]:
+        """Return a value as it travels, and its bytes in all; raises UnpicklableError, PayloadTooLargeError."""
         label, beside = f"the value of job {number}", Beside()
         data = plain_data.dumps(value, label) if self._plain else payload.dumps(value, label, beside)
         if (size := len(data) + beside.size) > settings.MAX_FRAME_BYTES:
             raise too_large(label, size)
-        return data, beside
+        return data, beside, size
 
     def _note_value(self, number: int, value: Any) -> None:
         """Note what a job returned; raises what prevents that from travelling."""
@@ -300,16 +302,17 @@ class Runner:
                 if type(value) in _SIZED:
                     self._bytes += len(value)
             else:
-                pending.put(number - self._first, *pickled)
-                self._bytes += len(pickled[0]) + pickled[1].size
+                data, beside, size = pickled
+                pending.put(number - self._first, data, beside)
+                self._bytes += size
             if self._always or seconds >= _LOOK or self._output.printed:
                 self._take_output(number)
-            if pickled is not None and pickled[1].views:
+            if pickled is not None and beside.views:
                 self._flush()  # the next job may change what the value is part of
 
     def _take_output(self, number: int) -> None:
         """Note what a job printed, if it did; see `worker.output`. Under the lock."""
-        output = self._output
+        output, self._looked_at = self._output, number
         if not output.printed:
             if not output.grown():
                 return
@@ -323,9 +326,10 @@ class Runner:
 
     def _take_rest(self) -> None:
         """Note what jobs that were not looked at wrote beside Python, as the last one's. Under the lock."""
-        last = len(self._pending.values) - 1
-        if last >= 0 and not self._always and not self.inside and last not in self._pending.outputs:
-            self._take_output(self._first + last)
+        count = len(self._pending.values)
+        last = self._first + count - 1
+        if count and not self.inside and last != self._looked_at:
+            self._take_output(last)
 
     def _note_failure(self, number: int, error: BaseException, jobs: Jobs | DataJobs, offset: int) -> None:
         self.inside = False

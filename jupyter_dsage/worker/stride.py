@@ -14,8 +14,9 @@ from jupyter_dsage import settings
 from jupyter_dsage.worker.page import JOB, RECALLS, STARTED
 
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Callable, Sequence
+
+    from jupyter_dsage.wire.seconds import Seconds
 
 _NUMBERS = frozenset({int, float, complex, bool, type(None)})
 """Scalars that need no look at their size."""
@@ -72,7 +73,7 @@ class Stride:
         """Return how many jobs the next stride has, of so many."""
         return min(rest, self._length)
 
-    def take(self, values: list[Any], seconds: array[float]) -> int:
+    def take(self, values: list[Any], seconds: Seconds) -> int:
         """Move what is there to `values`, the time they took to `seconds`; return how many. Under the runner's lock."""
         done = len(self._values)
         if done == 0:
@@ -80,7 +81,7 @@ class Stride:
         now = time.monotonic_ns()
         each = (now - self._since) / 1e9 / done
         values += self._values[:done]
-        seconds.extend([each] * done)
+        seconds.append(each, done)
         del self._values[:done]
         self.first += done
         self._since = now

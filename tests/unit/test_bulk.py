@@ -22,6 +22,7 @@ from jupyter_dsage.net import tls
 from jupyter_dsage.net.bulk import DOWN, UP, BulkReceiver, BulkSender, dial
 from jupyter_dsage.net.bulk_door import BulkDoor
 from tests.leftovers import descriptors
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +37,11 @@ def _nothing_left() -> Iterator[None]:
     before, threads = descriptors(), set(threading.enumerate())
     yield
     gc.collect()
-    deadline = time.monotonic() + 5
-    while (descriptors() != before or set(threading.enumerate()) != threads) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert descriptors() == before
-    assert set(threading.enumerate()) == threads
+    until(
+        lambda: (descriptors(), set(threading.enumerate())) == (before, threads),
+        5,
+        lambda: f"{before} and {threads}, instead of {descriptors()} and {threading.enumerate()},",
+    )
 
 
 class Guests:

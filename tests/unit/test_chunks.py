@@ -65,7 +65,8 @@ def test_a_lease_grows_with_the_distance_and_is_at_most_as_long_as_the_way(n, w,
 @given(st.integers(0, 10**9), st.none() | st.floats(0, 1e12))
 def test_a_segment_is_within_its_bounds(cut, mean):
     size = segment_size(cut, mean)
-    assert 1 <= size <= settings.SEGMENT_JOBS
+    assert 1 <= size <= settings.SEGMENT_NUMBERS
+    assert size <= settings.SEGMENT_JOBS or mean <= settings.NUMBER_BYTES
     assert size == 1 or size * mean <= settings.SEGMENT_BYTES
 
 
@@ -82,6 +83,14 @@ def test_segments_grow_from_one_job():
         sizes.append(segment_size(cut, 20.0))
         cut += sizes[-1]
     assert sizes == [1, 8, 72, 648, 4096, 4096]
+
+
+def test_segments_of_small_numbers_grow_further():
+    cut, sizes = 0, []
+    while len(sizes) < 7:
+        sizes.append(segment_size(cut, 3.0))
+        cut += sizes[-1]
+    assert sizes == [1, 8, 72, 648, 5832, 32768, 32768]
 
 
 @given(slots, st.none() | seconds)

@@ -192,7 +192,7 @@ def test_what_has_not_started_is_handed_back_when_another_worker_idles():
     desk.tell(e.TimePassed())
     assert [(order.lease, order.first, order.stop) for order in desk.told(c.RecallLease)] == [(2, 1, 8), (3, 8, 12)]
     desk.tell(e.LeaseRecalled(1, 3, 8))
-    assert [(order.worker, order.first) for order in desk.told(c.SendLease)] == [(2, 8), (2, 9)]
+    assert [(order.worker, order.first) for order in desk.told(c.SendLease)] == [(2, 8), (2, 10)]
     desk.tell(e.LeaseRecalled(1, 2, 4))
     desk.report(2, 1, 4)
     assert desk.told(c.TellOutcomes) == [c.TellOutcomes(1, ((1, 4),), ())]

@@ -115,7 +115,7 @@ def desk(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[Desk]:
 class Side:
     """One side of a connection: what it sends by, and how it waits for the next message."""
 
-    send: Callable[[list[Any]], None]
+    send: Callable[..., None]
     next: Callable[[], list[Any]]
 
 
@@ -146,7 +146,7 @@ def pair(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[tuple[S
     peer, _ = desk.receive(listener)
     yield (
         Side(link.send, lambda: desk.receive(link)),
-        Side(lambda frames: listener.send(peer, frames), lambda: desk.receive(listener)[1]),
+        Side(lambda frames, **how: listener.send(peer, frames, **how), lambda: desk.receive(listener)[1]),
     )
     desk.close()
 
@@ -164,6 +164,17 @@ def test_messages_arrive_whole_once_and_in_order_both_ways(pair: tuple[Side, Sid
         pair[1].send(two)
     assert [pair[1].next() for _ in there] == there
     assert [pair[0].next() for _ in back] == back
+
+
+def test_messages_that_may_leave_together_arrive_one_by_one(pair: tuple[Side, Side]) -> None:
+    here, there = pair
+    here.send([b"hello"])
+    there.next()
+    sent = messages(4, 50)
+    for message in sent[:-1]:
+        there.send(message, more=True)
+    there.send(sent[-1])
+    assert [here.next() for _ in sent] == sent
 
 
 def test_a_message_may_have_as_many_frames_as_the_codec_allows(pair: tuple[Side, Side]) -> None:
