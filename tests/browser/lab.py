@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.needs import BROWSERS
 from tests.ports import free_port
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,16 +145,15 @@ def _kernelspec(folder: Path, name: str, path: Path | None, python: str) -> None
 
 
 def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while True:
+    def answers() -> bool:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/api?token={TOKEN}", timeout=5).close()
         except (urllib.error.URLError, OSError):
             assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        else:
-            return
+            return False
+        return True
+
+    until(answers, 60, log.read_text)
 
 
 def end_kernels(lab: Lab) -> None:

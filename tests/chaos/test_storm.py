@@ -20,6 +20,7 @@ import pytest
 import jupyter_dsage as dsage
 from jupyter_dsage.client import orders
 from tests.leftovers import MARK, PATIENCE, Watch
+from tests.until import until
 from tests.worker_server import worker_server
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,14 @@ class Client:
         self.command = [sys.executable, "-m", "tests.chaos.client", *words]
         self.log = (folder / "client.log").open("ab")
         self.lives = 0
+        self.all = folder / "all"
         self.start()
+
+    def ended(self):
+        """Tell whether it has said that all has ended; where it went without that, the next one takes its place."""
+        if self.process.poll() is not None and not self.all.exists():
+            self.start()
+        return self.all.exists()
 
     def start(self):
         self.lives += 1
@@ -153,20 +161,14 @@ def blow(folder, seconds, batches, jobs, *, seed):
             while time.monotonic() < end:
                 time.sleep(0.02)
                 storm.go_on()
-                if client.process.poll() is not None and not (folder / "all").exists():
-                    client.start()
+                client.ended()
                 if time.monotonic() >= next_strike:
                     before = len(storm.log)
                     storm.strike()
                     pause = storm.random.uniform(0.3, 1.2) if len(storm.log) > before else 0.05
                     next_strike = time.monotonic() + pause
             storm.go_on(all_of_them=True)
-            deadline = time.monotonic() + DEADLINE
-            while not (folder / "all").exists():
-                assert time.monotonic() < deadline, f"seed {seed}: not all has ended\n{tell(folder, storm)}"
-                if client.process.poll() is not None:
-                    client.start()
-                time.sleep(0.05)
+            until(client.ended, DEADLINE, lambda: f"seed {seed}: the end of all\n{tell(folder, storm)}\n")
             client.process.wait(30)
             check(folder, storm, batches, jobs, seed)
         finally:

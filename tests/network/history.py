@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.until import until as wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
@@ -19,11 +21,8 @@ DEADLINE = 60.0  # seconds; what takes longer has failed
 
 
 def until(fact: Callable[[], object], what: str = "the fact", seconds: float = DEADLINE) -> None:
-    """Wait for a fact, with a deadline."""
-    deadline = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < deadline, f"{what} did not come in {seconds:g} s"
-        time.sleep(0.01)
+    """Wait for a fact, as long as a network may take."""
+    wait_until(fact, seconds, what)
 
 
 @contextmanager

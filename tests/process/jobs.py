@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import itertools
 import os
 import signal
@@ -13,8 +14,50 @@ from pathlib import Path
 
 from jupyter_dsage import settings
 from jupyter_dsage.testing import WorkerDeath
+from tests.until import until
 
 DEADLINE = 20.0
+
+
+READ = []
+"""Numbers of the large values that were read in this process."""
+
+
+class Large:
+    """A value that notes where it is read."""
+
+    def __init__(self, number, data):
+        self.number, self.data = number, data
+
+    def __reduce__(self):
+        return _read_large, (self.number, self.data)
+
+
+def _read_large(number, data):
+    READ.append(number)
+    return Large(number, data)
+
+
+class NotesCollector:
+    """A value that is, where it is read, whether the garbage collector is on there."""
+
+    def __reduce__(self):
+        return gc.isenabled, ()
+
+
+def notes_collector(number):
+    if number < 0:
+        raise ValueError(number)
+    return NotesCollector()
+
+
+def large_unless_held(held, path, items, number):
+    """Return a value of 8 bytes an item; where it is the one that is held, when there is a file."""
+    import numpy as np
+
+    if number == held:
+        wait_for(path)
+    return Large(number, np.full(items, number))
 
 
 def square(x):
@@ -23,11 +66,7 @@ def square(x):
 
 def wait_for(path, then=None):
     """Wait until a file exists; the way in which tests hold a job."""
-    deadline = time.monotonic() + DEADLINE
-    while not Path(path).exists():
-        if time.monotonic() > deadline:
-            raise TimeoutError(path)
-        time.sleep(0.005)
+    until(Path(path).exists, DEADLINE, str(path))
     return then
 
 
@@ -189,6 +228,13 @@ def kilobyte(number):
     return number.to_bytes(4, "little") + bytes(1020)
 
 
+def megabyte(number):
+    """Return an array of 1 MB that begins with a number."""
+    import numpy as np
+
+    return np.full(125_000, number)
+
+
 NOTED_SECONDS = 0.002
 
 
@@ -225,7 +271,7 @@ def nap(seconds):
 
 
 def eat(megabytes, at_once):
-    """Take memory, slowly or at once, and hold it for a while."""
+    """Take memory, slowly or at once; hold much until somebody ends it."""
     if at_once:
         held = bytearray(megabytes * 1_000_000)
         held[::4096] = b"1" * len(held[::4096])
@@ -234,7 +280,7 @@ def eat(megabytes, at_once):
         for _ in range(megabytes):
             held.append(b"1" * 1_000_000)
             time.sleep(0.001)
-        time.sleep(0.5 if megabytes > 100 else 0)
+        time.sleep(DEADLINE if megabytes > 100 else 0)  # it is to be ended
     return len(held) and megabytes
 
 
@@ -393,7 +439,7 @@ def forks_with_memory(size):
     for _ in range(4):
         pid = os.fork()
         if pid == 0:
-            time.sleep(1.5)
+            time.sleep(3 * settings.TREE_SECONDS)
             os._exit(len(held) != size)
         started.append(pid)
     return sum(os.waitpid(pid, 0)[1] == 0 for pid in started)
@@ -417,12 +463,12 @@ kept = []
 
 
 def leave_memory(folder, number):
-    """Take too much memory in job 0, and keep it for good."""
+    """Take too much memory in job 0, and keep it for good; each other job lasts until it was looked at."""
     note(folder, number)
     if number == 0:
         kept.append(b"x" * 450_000_000)
         time.sleep(60)
-    time.sleep(0.3)
+    time.sleep(1.5 * settings.GUARD_SECONDS)
     return number
 
 
@@ -483,7 +529,5 @@ def shared_list(number):
 def enter_and_wait(entered, leave):
     """Say that it runs, and run until it may leave."""
     Path(entered).touch()
-    deadline = time.monotonic() + 60
-    while not Path(leave).exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(Path(leave).exists, 60)
     return "left"

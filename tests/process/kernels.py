@@ -6,7 +6,6 @@ import os
 import re
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +13,8 @@ os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
 from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
+
+from tests.until import until
 
 KERNELS = Path(sys.prefix) / "share" / "jupyter" / "kernels"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -78,10 +79,7 @@ class Kernel:
         """Kill it with SIGKILL, and start it again under the same connection file, as a server's restarter does."""
         self.client.stop_channels()
         os.kill(self.manager.provisioner.pid, 9)
-        deadline = time.monotonic() + SECONDS
-        while self.manager.is_alive():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: not self.manager.is_alive(), SECONDS)
         self.manager.restart_kernel(now=True)
         self._connect()
 

@@ -13,7 +13,7 @@ import jupyter_dsage as dsage
 from tests.dask_cluster import dask_cluster
 from tests.descendants import adapters, is_loopback, listening
 from tests.process import jobs
-from tests.process.until import until
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

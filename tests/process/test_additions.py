@@ -15,7 +15,7 @@ from jupyter_dsage.wire import messages as m
 from tests.process import jobs
 from tests.process.operator import Operator
 from tests.process.scripts import Client
-from tests.process.until import until
+from tests.until import until
 
 
 def slow(x):

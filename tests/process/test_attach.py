@@ -19,7 +19,7 @@ from jupyter_dsage import settings
 from tests.process import jobs
 from tests.process.kernels import Kernel
 from tests.process.scripts import Client
-from tests.process.until import until
+from tests.until import until
 
 SLOW = """
 %%scatter hist for x in range(60) --quiet
@@ -88,7 +88,7 @@ def test_notebook_closed_and_reopened_and_a_second_notebook():
         assert two.value("(hist.wait(20), len(hist))") == (True, 62)
         again.run("later = hist.session.map(abs, [-1, -2], name='later')")
         assert again.value("later.results(timeout=30)") == [1, 2]
-        two.run("while 'later' not in hist.session.batches: time.sleep(0.01)".replace("while", "import time\nwhile"))
+        until(lambda: two.value("'later' in hist.session.batches"))
         assert two.value("hist.session.batches['later'].results(timeout=30)") == [1, 2]
         again.run("%dsage die")
         with pytest.raises(AssertionError, match="die: the session ends"):

@@ -21,10 +21,10 @@ from jupyter_dsage.core.pool import Abilities
 from jupyter_dsage.testing import FakeSession, fake_session
 from tests.dask_cluster import DaskServer, dask_cluster
 from tests.process import jobs
-from tests.process.until import until
 from tests.ray_cluster import RayServer, ray_cluster
 from tests.slurm_cluster import slurm_cluster
 from tests.sshd import sshd
+from tests.until import until
 from tests.worker_server import WorkerServer, worker_server
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 import jupyter_dsage as dsage
 from jupyter_dsage.errors import PayloadTooLargeError
 from tests.process import jobs
-from tests.process.until import until
+from tests.until import until
 
 JOBS = 40
 

@@ -22,6 +22,20 @@ def test_job_is_a_future_made_lazily(session):
     assert "_condition" not in vars(job)
 
 
+def test_a_finished_job_is_told_while_others_run_and_wait_and_nothing_else_comes(session, tmp_path):
+    folders = [tmp_path / str(number) for number in range(40)]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        if number < 20:
+            (folder / "gate").touch()
+    batch = session.scatter(jobs.held, [((str(folder), number), {}) for number, folder in enumerate(folders)])
+    assert [batch[number].result(timeout=20) for number in range(20)] == list(range(20))
+    assert batch.counts["finished"] == 20
+    for folder in folders:
+        (folder / "gate").touch()
+    assert batch.results(timeout=60) == list(range(40))
+
+
 def test_wait_and_as_completed(session, tmp_path):
     gate = tmp_path / "gate"
     batch = session.scatter(jobs.wait_for, [((str(gate), n), {}) for n in range(6)])

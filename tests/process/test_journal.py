@@ -19,7 +19,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.store.journal import Journal
 from tests.process import jobs
 from tests.process.scripts import Client
-from tests.process.until import until
+from tests.until import until
 
 MOUNT, UMOUNT = "/bin/mount", "/bin/umount"
 

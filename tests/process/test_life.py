@@ -14,7 +14,7 @@ import pytest
 
 import jupyter_dsage as dsage
 from tests.process import jobs
-from tests.process.until import until
+from tests.until import until
 
 
 def test_die_ends_everything_grandchildren_included(session, tmp_path):

@@ -13,7 +13,7 @@ from jupyter_dsage.net.unix_transport import UnixLink
 from jupyter_dsage.wire import codec, segments
 from jupyter_dsage.wire import messages as m
 from tests.process import jobs
-from tests.process.until import until
+from tests.until import until
 
 
 @pytest.fixture

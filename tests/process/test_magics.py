@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from jupyter_core.utils import ensure_event_loop
 from nbclient import NotebookClient
 
 from tests.leftovers import PATIENCE, Watch
+from tests.until import until
 from tests.worker_server import worker_server
 
 SECONDS = 60
@@ -139,10 +139,7 @@ def notebook():
             manager.shutdown_kernel()
             manager.cleanup_resources()
             ensure_event_loop().close()  # jupyter_client's own, which it leaves open
-    deadline = time.monotonic() + PATIENCE
-    while (left := [*watch.processes(), *filter(Path.exists, [own])]) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not left
+    until(lambda: not [*watch.processes(), *filter(Path.exists, [own])], PATIENCE)
 
 
 @pytest.fixture
@@ -364,9 +361,7 @@ def test_an_interrupt_ends_the_wait_and_nothing_else(notebook, gate):
     begun, kernel = gate.with_name("begun"), notebook.value("__import__('os').getpid()")
 
     def interrupt():
-        deadline = time.monotonic() + 30
-        while not begun.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(begun.exists)
         os.kill(kernel, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)

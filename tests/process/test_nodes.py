@@ -5,6 +5,7 @@ The batch system is three shell scripts, since what is tested is what nodes do; 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import pytest
 
 import jupyter_dsage as dsage
 from tests.process import jobs
-from tests.process.until import until
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,8 @@ def bridges(folder: Path, job: int = 42) -> list[psutil.Process]:
 def end(bridge: psutil.Process) -> None:
     """End a node: what it runs goes with it."""
     for process in [*bridge.children(recursive=True), bridge]:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # workers go with their supervisor
+            process.kill()
 
 
 def test_workers_are_spread_over_the_nodes_and_a_lost_node_costs_its_own(batch_system, tmp_path):

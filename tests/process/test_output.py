@@ -12,7 +12,7 @@ import pytest
 
 import jupyter_dsage as dsage
 from tests.process import jobs
-from tests.process.until import until
+from tests.until import until
 from tests.worker_server import worker_server
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import jupyter_dsage as dsage
 from tests.process import jobs
-from tests.process.until import until
+from tests.until import until
 
 LIMIT = 0.5
 BIG = 400_000_000

@@ -15,8 +15,8 @@ from jupyter_dsage.errors import EngineError
 from jupyter_dsage.net.cluster_objects import is_cluster, url_of
 from tests.descendants import adapters, is_loopback, listening
 from tests.process import jobs
-from tests.process.until import until
 from tests.ray_cluster import ray_cluster
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import jupyter_dsage as dsage
 from jupyter_dsage.testing import FakeSession
 from tests.needs import needs
 from tests.process import jobs
-from tests.process.until import until
 from tests.sshd import sshd
+from tests.until import until
 from tests.worker_server import worker_server
 
 if TYPE_CHECKING:

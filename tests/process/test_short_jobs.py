@@ -11,7 +11,7 @@ import pytest
 import jupyter_dsage as dsage
 from jupyter_dsage import settings
 from tests.process import jobs
-from tests.process.until import until
+from tests.until import until
 
 COUNT = 20_000
 WHICH = 15_000

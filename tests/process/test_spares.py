@@ -15,7 +15,7 @@ from jupyter_dsage.testing.fake_session import FakeSession
 from jupyter_dsage.wire import messages as m
 from tests.process import jobs
 from tests.process.operator import Operator
-from tests.process.until import until
+from tests.until import until
 
 SLEEPER = "[__import__('subprocess').run(['sleep', '600'])]"
 

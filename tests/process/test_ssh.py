@@ -17,8 +17,8 @@ import pytest
 
 import jupyter_dsage as dsage
 from tests.process import jobs
-from tests.process.until import until
 from tests.sshd import Sshd, sshd
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ import jupyter_dsage as dsage
 from jupyter_dsage.net.keys import Keys
 from tests.process import jobs
 from tests.process.proxy import HOST, Cable, cable
-from tests.process.until import until
+from tests.until import until
 from tests.worker_server import WorkerServer, worker_server
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import websocket
 
 from tests.ports import free_port
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,13 +166,12 @@ def serve(folder: Path, *options: str) -> Iterator[Server]:
 
 
 def _await(server: Server, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while True:
+    def answers() -> bool:
         try:
             assert server.ask("api")[0] == 200
         except OSError:
             assert process.poll() is None, server.log.read_text()
-            assert time.monotonic() < deadline, server.log.read_text()
-            time.sleep(0.05)
-        else:
-            return
+            return False
+        return True
+
+    until(answers, 60, server.log.read_text)

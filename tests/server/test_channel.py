@@ -11,7 +11,7 @@ import pytest
 import jupyter_dsage as dsage
 from tests.process import jobs
 from tests.process.scripts import Client
-from tests.process.until import until
+from tests.until import until
 
 
 def counts_of(heard, number):

@@ -12,8 +12,8 @@ import pytest
 import jupyter_dsage as dsage
 from tests.process import jobs
 from tests.process.scripts import Client
-from tests.process.until import until
 from tests.server import work
+from tests.until import until
 
 
 def counts(server, session, number):

@@ -15,8 +15,8 @@ import pytest
 
 import jupyter_dsage as dsage
 from tests.process import jobs
-from tests.process.until import until
 from tests.slurm_cluster import Cluster, slurm_cluster
+from tests.until import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
