@@ -40,6 +40,7 @@ LABELS = {
     "extra_s": "more than undisturbed, s",
     "usable": "usable afterwards",
     "unix_us": "socket pair there and back, µs",
+    "relay_us": "by a process and a thread in between, µs",
     "zmq_us": "zmq ipc there and back, µs",
     "memcpy_gb_s": "memcpy, GB/s",
     "fresh_mb_s": "fresh shared memory, MB/s",

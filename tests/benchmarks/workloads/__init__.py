@@ -23,7 +23,7 @@ SLOW = {"joblib", "mpire", "executorlib", "ipyparallel", "dask", "ray", "ray-poo
 class Workload:
     """`call`: module and function; `figures`: columns of its table, in order; `rounds`: turns of all but slow peers.
 
-    `stop`: seconds after which one run is given up.
+    `stop`: seconds after which one run is given up; `often`: slow peers that have all turns, for an aim is about them.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Workload:
     peers: tuple[str, ...] = PEERS
     rounds: int = 3
     stop: float = 120.0
+    often: tuple[str, ...] = ()
 
     def function(self) -> Callable[[Run], None]:
         """Return what runs it."""
@@ -46,7 +47,7 @@ _ALL = (
         "What the machine allows",
         "limits:limits",
         (
-            *("unix_us", "zmq_us", "memcpy_gb_s", "fresh_mb_s", "disk_mb_s"),
+            *("unix_us", "relay_us", "zmq_us", "memcpy_gb_s", "fresh_mb_s", "disk_mb_s"),
             *("dumps_m_s", "loads_m_s", "call_m_s", "python_ms"),
         ),
         ("machine",),
@@ -58,7 +59,7 @@ _ALL = (
         "noop:noop_100k",
         ("jobs_per_s", "jobs"),
         (*PEERS, "ppe-chunked", "ray-pool"),
-        3,
+        5,
     ),
     Workload(
         "noop_1M",
@@ -89,6 +90,8 @@ _ALL = (
         "One array of 100 MB there and back, and summed; MB/s of both ways",
         "echo:echo_100",
         ("mb_per_s", "client_mb", "infra_mb", "workers_mb"),
+        rounds=5,
+        often=("ray",),
     ),
     Workload("echo200", "200 arrays of 1 MB there and back, and summed", "echo:echo_200", ("mb_per_s",)),
     Workload("share", "200 jobs that use one array of 50 MB", "share:share", ("declared_s", "undeclared_s")),
@@ -112,6 +115,7 @@ _ALL = (
         "busy:hist_10k",
         ("jobs_per_s", "jobs"),
         (*PEERS, "ppe-chunked", "ray-pool", "bare"),
+        5,
     ),
     Workload(
         "hist_100",
@@ -119,11 +123,14 @@ _ALL = (
         "busy:hist_100",
         ("batches_per_s",),
         (*OURS, "ppe", "pool", "loky"),
+        5,
     ),
     Workload("seconds_10", "10 jobs of 1 s", "busy:seconds_10", ("over_ideal",), (*OURS, "ppe", "loky"), 1),
-    Workload("busy_1ms", "2,000 busy jobs of 1 ms", "busy:busy_1ms", ("efficiency",), (*PEERS, "ppe-chunked", "bare")),
     Workload(
-        "busy_10ms", "2,000 busy jobs of 10 ms", "busy:busy_10ms", ("efficiency",), (*PEERS, "ppe-chunked", "bare"), 2
+        "busy_1ms", "2,000 busy jobs of 1 ms", "busy:busy_1ms", ("efficiency",), (*PEERS, "ppe-chunked", "bare"), 5
+    ),
+    Workload(
+        "busy_10ms", "2,000 busy jobs of 10 ms", "busy:busy_10ms", ("efficiency",), (*PEERS, "ppe-chunked", "bare"), 3
     ),
     Workload(
         "busy_tail",
@@ -131,7 +138,7 @@ _ALL = (
         "busy:busy_tail",
         ("over_greedy", "efficiency"),
         (*PEERS, "ppe-chunked"),
-        2,
+        3,
     ),
     Workload(
         "kill",
