@@ -29,6 +29,8 @@ WAITING_JOBS_PER_SLOT = 4
 """Jobs of an endless source kept waiting for each slot, however long they take."""
 GATHER_SECONDS = 0.005
 """Single jobs gather this long at most while the workers have enough to do, so that they travel together."""
+HAND_OVER_SECONDS = 0.02
+"""A `submit` while all workers idle waits so long at most until it is sent: the cell may keep the interpreter next."""
 SUBMITTED_TOGETHER = 1024
 """Single jobs that travel together at most: the workers have begun long before the last of 100,000 is submitted."""
 FEED_BYTES = 64_000_000
@@ -143,6 +145,8 @@ UNSENT_PAYLOAD_BYTES = 65_536
 """A payload above this is not sent to clients, which read it in the journal when somebody looks: one copy less."""
 CHECKPOINT_BYTES = 16_000_000
 """The write-ahead log is moved into the database when it has grown by this, in a thread: it waits for the disk."""
+READER_CLOSE_SECONDS = 1.0
+"""Who closes a client's reader of the journal waits so long for a thread that is just reading."""
 FILE_WRITERS = 2
 """Threads that write large payloads: one alone leaves a fifth of the disk's speed (1 MB each, 1.7 against 2.1 GB/s)."""
 CHECKPOINT_FILES_BYTES = 268_435_456

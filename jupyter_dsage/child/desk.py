@@ -83,11 +83,15 @@ class Desk:
 
     def take(self, peer: Peer, frames: list[Frame]) -> None:
         """Take a message in and do what it asks for; one that is none of ours is refused in a sentence."""
+        batch = 0
         try:
-            self._from_client(peer, *codec.from_client(frames), frames[0])
+            message, rest = codec.from_client(frames)
+            if isinstance(message, (m.AddJobs, m.SkipJobs)):
+                batch = message.batch
+            self._from_client(peer, message, rest, frames[0])
         except ProtocolError as error:
             log.warning("a client's message was refused: %s", error)
-            self._clients.send(peer, m.Refused(str(error)))
+            self._clients.send(peer, m.Refused(str(error), batch))
 
     def _from_client(self, peer: Peer, message: m.Message, frames: list[Frame], header: Frame) -> None:
         if isinstance(message, m.Hello):
@@ -132,7 +136,7 @@ class Desk:
             run = (first, first + event.count)
             self._payloads.on_disk(event.segment, self._recorder.next_row())
             self._drawn.pop(event.batch, None)
-            entry.instead = codec.encode(m.SkipJobs(event.batch, event.count))[0]
+            entry.instead = codec.encode(m.SkipJobs(event.batch, event.count, first))[0]
             entry.unstored = lambda why: self._handle(
                 e.EndsUnstored(event.batch, (run,), self._performer.unstored(why))
             )

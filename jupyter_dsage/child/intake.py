@@ -59,12 +59,14 @@ def _about_batch(message: m.Message, frames: list[Frame], scheduler: Scheduler, 
     check_batch(getattr(message, "batch", None), scheduler)
     match message:
         case m.AddJobs():
+            _check_first(message, scheduler)
             if not payloads.knows(message.function):
                 raise ProtocolError(f"The function {message.function} was not sent.")
             segment = payloads.add_segment(frames[0])
             service = payloads.service_of(message.function)
             return e.JobsAdded(message.batch, segment, message.function, message.count, service)
         case m.SkipJobs():
+            _check_first(message, scheduler)
             return e.JobsSkipped(message.batch, message.count)
         case m.Cancel():
             return e.CancelAsked(message.batch, None if message.runs is None else _checked(message.runs))
@@ -77,6 +79,16 @@ def _about_batch(message: m.Message, frames: list[Frame], scheduler: Scheduler, 
         case m.Limit():
             return e.LimitAsked(message.batch, message.limit)
     raise ProtocolError(f"A {type(message).__name__} message does not belong here.")
+
+
+def _check_first(message: m.AddJobs | m.SkipJobs, scheduler: Scheduler) -> None:
+    """Raise ProtocolError where the client counts otherwise: its results would be those of other jobs."""
+    total = scheduler.batches[message.batch].jobs.total
+    if message.first not in (-1, total):
+        raise ProtocolError(
+            f"Jobs {message.first} to {message.first + message.count - 1} of batch {message.batch} came where job "
+            f"{total} is next."
+        )
 
 
 def check_batch(batch: int | None, scheduler: Scheduler) -> None:

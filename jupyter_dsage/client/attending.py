@@ -5,15 +5,14 @@ A part of `Session`. All but `watch` and `_ask` is called by the I/O thread (see
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import sys
-import threading
 import time
-from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_dsage import settings
 from jupyter_dsage.client.engines import Engines
@@ -22,6 +21,7 @@ from jupyter_dsage.client.link import ChildLink, log
 from jupyter_dsage.client.record import Ended
 from jupyter_dsage.client.shelf import Shelf
 from jupyter_dsage.client.start import find_child
+from jupyter_dsage.client.waiting import Reply
 from jupyter_dsage.errors import DsageError, EngineError, SessionLost, StartError
 from jupyter_dsage.lazy import psutil
 from jupyter_dsage.store.sessions import read
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.child_process import Started
     from jupyter_dsage.net.url_parts import EngineURL
     from jupyter_dsage.wire.codec import Frame
+
+T = TypeVar("T")
 
 
 class Attending:
@@ -58,15 +60,14 @@ class Attending:
         self._watchers: dict[int, list[Callable[[dict[str, Any]], None]]] = {}
         self._views: dict[int, dict[str, Any]] = {}
         """Batch -> the last snapshot that was watched."""
-        self._asks: dict[int, Future[str]] = {}
-        self._lock = threading.RLock()
+        self._asks: dict[int, Reply[str]] = {}
         self._over: str | None = None
         self._ending = ""
         """Why the session ends, where that is meant."""
         self._parting = False
         """Whether it is left, and goes on without this process."""
         self._revivals: list[float] = []
-        self._synced: Future[None] = Future()
+        self._synced: Reply[None] = Reply()
 
     @property
     def pid(self) -> int:
@@ -81,28 +82,51 @@ class Attending:
         """Send a message to the child."""
         raise NotImplementedError
 
+    def check_alive(self) -> None:
+        """Raise SessionLost if there is no child any more."""
+        raise NotImplementedError
+
+    def owned(self) -> bool:
+        """Tell whether this process started the session."""
+        raise NotImplementedError
+
+    def call(self, do: Callable[[], T]) -> T:
+        """Have the I/O thread do something, whole or not at all; raises SessionLost if there is no child any more."""
+        self.check_alive()
+        return self._link.call(do)
+
+    def after(self, do: Callable[[], object]) -> None:
+        """See `ChildLink.after`."""
+        self._link.after(do)
+
+    def number_calls(self) -> None:
+        """See `ChildLink.number_calls`."""
+        if self.owned():
+            self._link.number_calls()
+
+    def wait_for_room(self) -> None:
+        """Wait while too much was posted that is not in the journal yet."""
+        self._link.wait_for_room()
+
     def watch(self, batch: int, callback: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
         """See `Batch.watch`."""
-        with self._lock:
-            watchers = self._watchers.setdefault(batch, [])
-            watchers.append(callback)
-            if self._over is None:
-                self.post(m.Watch(batch, on=True))
+        watchers = self._watchers.setdefault(batch, [])
+        watchers.append(callback)
+        if self._over is None:
+            self.post(m.Watch(batch, on=True))
 
         def off() -> None:
-            with self._lock:
-                if callback in watchers:
-                    watchers.remove(callback)
-                if not watchers and self._over is None:
-                    self.post(m.Watch(batch, on=False))
+            with contextlib.suppress(ValueError):
+                watchers.remove(callback)
+            if not watchers and self._over is None:
+                self.post(m.Watch(batch, on=False))
 
         return off
 
-    def _ask(self, question: Callable[[int], m.Message]) -> Future[str]:
-        answer: Future[str] = Future()
-        with self._lock:
-            number = next(self._numbers)
-            self._asks[number] = answer
+    def _ask(self, question: Callable[[int], m.Message]) -> Reply[str]:
+        answer: Reply[str] = Reply()
+        number = next(self._numbers)
+        self._asks[number] = answer
         self.post(question(number))
         return answer
 
@@ -149,34 +173,36 @@ class Attending:
             case m.KnownBatch():
                 self._known(message)
             case m.Synced():
-                if not self._synced.done():
-                    self._synced.set_result(None)
+                if not self._synced.done:
+                    self._synced.set(None)
             case m.Leaving():
                 self._ending = self._ending or f"{message.reason}."
             case m.Refused():
-                if not self._synced.done():
-                    self._synced.set_exception(StartError(message.reason))
+                if not self._synced.done:
+                    self._synced.fail(StartError(message.reason))
                 log.error("The child refused a message: %s", message.reason)
+                if message.batch in self._by_number:
+                    self._by_number[message.batch].refused(f"its background process refused jobs: {message.reason}")
 
     def _answered(self, message: m.Answer) -> None:
         asked = self._asks.pop(message.ask, None)
         if asked is None:
             return  # the child that was asked is gone, and so was the question
         if message.failed:
-            asked.set_exception(EngineError(message.text))
+            asked.fail(EngineError(message.text))
         else:
-            asked.set_result(message.text)
+            asked.set(message.text)
 
     def _known(self, known: m.KnownBatch) -> None:
         """Take in a batch that was there before this client, or before its child."""
         number = known.opened.batch
-        with self._lock:
-            batch = self._by_number.get(number)
-            if batch is None:
-                batch = self._by_number[number] = self._by_name[known.opened.name] = self._batch(known.opened)
-                batch.found(known)
-            else:
-                batch.resent()
+        batch = self._by_number.get(number)
+        if batch is None:
+            batch = self._batch(known.opened)
+            batch.found(known)
+            self._by_number[number] = self._by_name[known.opened.name] = batch
+        else:
+            batch.resent()
         if self._watchers.get(number):
             self._link.post(m.Watch(number, on=True))
 
@@ -186,7 +212,7 @@ class Attending:
         for callback in list(self._watchers.get(batch, ())):
             try:
                 callback(view)
-            except Exception:  # noqa: BLE001  (a display that fails must not end the session's I/O)
+            except BaseException:  # noqa: BLE001  (a display that fails, in whatever way, must not end the I/O)
                 log.exception("A callback that watches batch %d failed.", batch)
 
     def _pool_changed(self, message: m.PoolChanged) -> None:
@@ -216,13 +242,18 @@ class Attending:
             return None
         return self._started
 
+    def broken(self, error: BaseException) -> None:
+        """See `link.Receiver`."""
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        self._ending = f"the thread that serves it has ended by a defect of jupyter_dsage ({what})."
+        self._parting = self._parting or bool(self._started.store)  # it lives on: attach finds it
+
     def ended(self) -> None:
         """See `link.Receiver`."""
         if self._parting:
             self._started.detach()
         reason = self._ending
-        with self._lock:  # a batch is opened whole before this, and ends with the others, or not at all
-            self._over = reason
+        self._over = reason
         self._pool.ended()
         for batch in list(self._by_number.values()):
             batch.session_ended(reason)
@@ -230,15 +261,15 @@ class Attending:
             session = {"id": self.id, "name": self.name, "alive": False, "note": reason}
             self._show(number, view | {"session": session, "workers": []})
         self._fail_asks(reason)
-        if not self._synced.done():
-            self._synced.set_exception(SessionLost(f"Session {self.name!r} is over: {reason}"))
+        if not self._synced.done:
+            self._synced.fail(SessionLost(f"Session {self.name!r} is over: {reason}"))
         self._shelf.close()
         self._gone()
 
     def _fail_asks(self, reason: str) -> None:
         asks, self._asks = self._asks, {}
         for answer in asks.values():
-            answer.set_exception(SessionLost(f"Session {self.name!r}: {reason}"))
+            answer.fail(SessionLost(f"Session {self.name!r}: {reason}"))
 
     def _gone(self) -> None:
         """Take note that the session is over, here."""

@@ -37,6 +37,8 @@ class Batch(Gathering, Sequence[Job]):
         """Whether its jobs call services: they and their outcomes are plain data, never pickles."""
         self.packing = data_calls if plain else payload
         """How single jobs are packed."""
+        self.opened = opened
+        """As it was opened."""
         self.name = name = opened.name
         self.number = opened.batch
         self.session = session
@@ -52,19 +54,18 @@ class Batch(Gathering, Sequence[Job]):
         """Whether this client adds to it, rather than another one that lives."""
         self.note = ""
         """What people should know of it; empty if there is nothing."""
-        may_wait, single = (lambda: not session.on_io_thread()), self.function is None
-        self._ledger = Ledger(name, self._cancel_one, may_wait, self._look, single=single)
+        self.ledger = Ledger(name, self, single=self.function is None)
         self._feeder = Feeder(self, name)
-        self.edit = self._ledger.lock
-        """Held while jobs are numbered, sent or cancelled, so that both sides count alike."""
         self._sent = 0
+        """Jobs that were numbered and sent. This and what follows is the I/O thread's alone to change."""
         self._seconds: float | None = None
         self._offers: list[tuple[m.Offered, Frame]] = []
         """Jobs that somebody else brings, until they can be numbered."""
         self._open: list[Source] = []
         """Sources whose last job has no number yet."""
         self._feed_error: BaseException | None = None
-        self._over: str | None = None
+        self.over: str | None = None
+        """Why nothing comes any more; None while the session lives."""
 
     # --- jobs in -------------------------------------------------------------------------------------------
 
@@ -84,31 +85,34 @@ class Batch(Gathering, Sequence[Job]):
         """
         return self.session.add_expression(self.number, text)
 
-    def feed(self, source: Source) -> None:
-        """Take a source in: its first job is drawn, pickled and checked now, the rest by the feeder."""
+    def draw_head(self, source: Source) -> None:
+        """Draw, pickle and check a source's first job, in the thread of who gave it."""
         self.check_alive()
-        source.head = count, data = source.draw(self._ledger.total, strict=True)
-        with self.edit:
-            self.check_alive()
-            if source.left is not None and not self._open:
-                self._given.append((self._ledger.total, source))
-                source.stop = self._ledger.total + count + source.left
-                self._ledger.grow(source.stop)
-            else:
-                self._open.append(source)
-            self._tell_expected()
-            if self._feeder.idle and count:
-                source.head = (0, b"")
-                self.take(source, count, data)
-            if self._feeder.idle and source.left == 0:
-                self.exhausted(source)
-            else:
-                self._feeder.feed(source)
+        source.head = source.draw(self.ledger.total, strict=True)
+
+    def feed(self, source: Source) -> None:
+        """Take in a source whose first job was drawn; the feeder draws the rest. On the I/O thread."""
+        self.check_alive()
+        count, data = source.head
+        if source.left is not None and not self._open:
+            self._given.append((self.ledger.total, source))
+            source.stop = self.ledger.total + count + source.left
+            self.ledger.grow(source.stop)
+        else:
+            self._open.append(source)
+        self._tell_expected()
+        if self._feeder.idle and count:
+            source.head = (0, b"")
+            self.take(source, count, data)
+        if self._feeder.idle and source.left == 0:
+            self.exhausted(source)
+        else:
+            self._feeder.feed(source)
 
     def _tell_expected(self) -> None:
         """Tell the child how many jobs there will be, for the view."""
-        if self._over is None:
-            self.session.post(m.Expect(self.number, self._ledger.total, bool(self._open)))
+        if self.over is None:
+            self.session.post(m.Expect(self.number, self.ledger.total, bool(self._open)))
 
     def watch(self, callback: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
         """Have `callback` called, on the I/O thread, with what there is to see of the batch, whenever it changes.
@@ -124,11 +128,7 @@ class Batch(Gathering, Sequence[Job]):
 
     def describe(self, number: int) -> dict[str, Any]:
         """Return what is known of one job, in words for people: see `client.details`."""
-        return describe(self, self[number], self._ledger.holder(self[number]), self._arguments(number))
-
-    def _look(self, number: int) -> str:
-        """Return what a job that runs has printed so far."""
-        return self.session.look_output(self.number, number)
+        return describe(self, self[number], self.ledger.holder(self[number]), self._arguments(number))
 
     def _arguments(self, number: int) -> str | None:
         """Return a job's arguments as a short text, if they were given as a list."""
@@ -143,29 +143,28 @@ class Batch(Gathering, Sequence[Job]):
 
     def check_alive(self) -> None:
         """Raise SessionLost if the batch's session has ended."""
-        if self._over is not None:
-            raise SessionLost(self._over)
+        if self.over is not None:
+            raise SessionLost(self.over)
 
-    def one_more(self) -> Job:
-        """Number a job that is posted by the session itself (`submit`), and return it; under `edit`."""
-        if self._over is not None:
-            raise SessionLost(self._over)
-        number = self._sent
-        self._sent = number + 1
-        return self._ledger.one_more(number)
+    def number_jobs(self, jobs: Sequence[Job]) -> None:
+        """Number calls that the session itself posts (`submit`). On the I/O thread."""
+        first = self._sent
+        self._sent += len(jobs)
+        self.ledger.enter(jobs)
+        if self.over is not None:
+            self._end_lost(first, self._sent, self.over)
 
     def found(self, known: m.KnownBatch) -> None:
         """Take note of what there is already of a batch that another client opened."""
         self._sent = known.total
         self.mine, self.note = known.mine, known.note
-        self._ledger.grow(known.total)
+        self.ledger.grow(known.total)
 
     def adopted(self, total: int) -> None:
         """Take note that this client adds to it from now on, and how many jobs it has."""
-        with self.edit:
-            self._sent = total
-            self.mine = True
-            self._ledger.grow(total)
+        self._sent = total
+        self.mine = True
+        self.ledger.grow(total)
 
     def resent(self) -> None:
         """Tell a new child what the one before knew of this batch beside its jobs."""
@@ -177,42 +176,44 @@ class Batch(Gathering, Sequence[Job]):
         while not self._feeder.idle and not self._open and time.monotonic() < deadline:
             time.sleep(0.005)
 
-    # feeder.Sink: called by the feeder's thread
+    # feeder.Sink; `take` and `exhausted` are called on the I/O thread
 
     def wait_for_room(self) -> None:
         """See `feeder.Sink`."""
         self.session.wait_for_room()
 
+    def call(self, do: Callable[[], None]) -> None:
+        """See `feeder.Sink`."""
+        self.session.call(do)
+
     def take(self, source: Source, count: int, data: bytes) -> None:
         """See `feeder.Sink`."""
-        with self.edit:
-            if source.dropped:
-                return
-            first = self._sent
-            self._sent += count
-            self._ledger.grow(self._sent)
-            self.session.post(m.AddJobs(self.number, source.function, count), data)
-            for run in self._ledger.cancelled.overlap(first, self._sent):
-                self._cancel_one(run)  # cancelled before it was sent
-            self._take_offers()
+        if source.dropped:
+            return
+        first = self._sent
+        self._sent += count
+        self.ledger.grow(self._sent)
+        self.session.post(m.AddJobs(self.number, source.function, count, first=first), data)
+        for run in self.ledger.cancelled.overlap(first, self._sent):
+            self.session.post(m.Cancel(self.number, (run,)))  # cancelled before it was sent
+        self._take_offers()
 
     def exhausted(self, source: Source) -> None:
         """See `feeder.Sink`."""
-        with self.edit:
-            if source.dropped:
-                return
-            source.stop = self._sent
-            if source in self._open:
-                self._open.remove(source)
-            if source.error is not None:
-                note = f"Raised while jobs were drawn for batch {self.name!r}; {self._sent} had been drawn."
-                source.error.add_note(note)
-                self._feed_error = source.error
-            self._number_next()
-            self._take_offers()
-            self._tell_expected()
-        self._ledger.grow(self._sent)
-        self._ledger.tell()
+        if source.dropped:
+            return
+        source.stop = self._sent
+        if source in self._open:
+            self._open.remove(source)
+        if source.error is not None:
+            note = f"Raised while jobs were drawn for batch {self.name!r}; {self._sent} had been drawn."
+            source.error.add_note(note)
+            self._feed_error = source.error
+        self._number_next()
+        self._take_offers()
+        self._tell_expected()
+        self.ledger.grow(self._sent)
+        self.ledger.tell()
 
     def _number_next(self) -> None:
         """Number the jobs of sources that waited only for the length of the one before."""
@@ -221,11 +222,11 @@ class Batch(Gathering, Sequence[Job]):
             source = self._open.pop(0)
             total += left + source.head[0]
             source.stop = total
-            self._ledger.grow(total)
+            self.ledger.grow(total)
 
     def waiting(self) -> int:
         """See `feeder.Sink`."""
-        return self._sent - len(self._ledger.record.ended)
+        return self._sent - len(self.ledger.record.ended)
 
     def pace(self) -> tuple[int, float | None]:
         """See `feeder.Sink`."""
@@ -242,41 +243,48 @@ class Batch(Gathering, Sequence[Job]):
         self._seconds = message.seconds
         chunk = self.session.chunk(message, data, plain=self.plain)
         if not self.mine:  # another client adds to it: its jobs show by their ends
-            self._ledger.grow(message.stop)
-        self._ledger.end(message.runs, chunk, message.failed)
+            self.ledger.grow(message.stop)
+        self.ledger.end(message.runs, chunk, message.failed)
         self._feeder.poke()
 
     def ended(self, runs: Iterable[Run], holder: Ended) -> None:
         """Take jobs that were lost or cancelled."""
-        self._ledger.end(runs, holder)
+        self.ledger.end(runs, holder)
         self._feeder.poke()
 
     def offered(self, message: m.Offered, data: Frame) -> None:
         """Number jobs that somebody else brings, behind those that have a number: now, or when these are sent."""
-        with self.edit:
-            self._offers.append((message, data))
-            self._take_offers()
+        self._offers.append((message, data))
+        self._take_offers()
 
     def _take_offers(self) -> None:
-        """Send what was offered, if no number is given that has not been sent; under `edit`."""
-        while self._offers and self._ledger.total == self._sent and self._over is None:
+        """Send what was offered, if no number is given that has not been sent."""
+        while self._offers and self.ledger.total == self._sent and self.over is None:
             offer, data = self._offers.pop(0)
+            first = self._sent
             self._sent += offer.count
-            self._ledger.grow(self._sent)
-            self.session.post(m.AddJobs(self.number, offer.function, offer.count, offer.offer), data)
+            self.ledger.grow(self._sent)
+            self.session.post(m.AddJobs(self.number, offer.function, offer.count, offer.offer, first), data)
 
     def reopened(self, runs: Iterable[Run]) -> None:
         """Take note that failed or lost jobs run again; those that were retried from here are open already."""
-        self._ledger.reopen(runs)
+        self.ledger.reopen(runs)
+
+    def refused(self, reason: str) -> None:
+        """Give the batch up: the child has refused jobs of it, so both sides do not count alike any more."""
+        self._drop_sources(self.ledger.total)
+        self.session.post(m.Cancel(self.number, None))
+        self._end_lost(0, self.ledger.total, reason)
 
     def session_ended(self, reason: str) -> None:
         """End every job that has not: nobody is left to run it."""
-        with self.edit:
-            self._over = reason
-            self._drop_sources(self._ledger.total)
-        self._ledger.end(
-            [(0, self._ledger.total)], Ended(lambda job: SessionLost(f"Job {job} did not end: {reason}"), "lost")
-        )
+        self.over = reason
+        self._drop_sources(self.ledger.total)
+        self._end_lost(0, self.ledger.total, reason)
+
+    def _end_lost(self, first: int, stop: int, reason: str) -> None:
+        ended = Ended(lambda job: SessionLost(f"Job {job} did not end: {reason}"), "lost")
+        self.ledger.end([(first, stop)], ended)
 
     def _drop_sources(self, stop: int) -> None:
         for source in [*self._feeder.stop(), *self._open]:
@@ -291,36 +299,48 @@ class Batch(Gathering, Sequence[Job]):
     # --- looking -------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return self._ledger.total
+        self.number_calls()
+        return self.ledger.total
+
+    def number_calls(self) -> None:
+        """Have single calls numbered that were handed over just now; see `client.submit`."""
+        if self.function is None and self.over is None:
+            self.session.number_calls()
 
     @overload
     def __getitem__(self, index: int) -> Job: ...
     @overload
     def __getitem__(self, index: slice) -> list[Job]: ...
     def __getitem__(self, index: int | slice) -> Job | list[Job]:
-        total = self._ledger.total
+        if isinstance(index, slice) or not 0 <= index < self.ledger.total:
+            self.number_calls()
+        total = self.ledger.total
         if isinstance(index, slice):
-            return [self._ledger.job(number) for number in range(*index.indices(total))]
+            return [self.ledger.job(number) for number in range(*index.indices(total))]
         number = index + total if index < 0 else index
         if not 0 <= number < total:
             raise IndexError(f"Batch {self.name!r} has jobs 0 to {total - 1}, not {index}.")
-        return self._ledger.job(number)
+        return self.ledger.job(number)
 
     @property
     def failed(self) -> list[Job]:
         """The jobs that raised or were lost so far, in order: those that `retry` would run again."""
-        with self._ledger.changed:
-            numbers = sorted([*self._ledger.failed.numbers(), *self._ledger.lost.numbers()])
-        return [self._ledger.job(number) for number in numbers]
+        ledger = self.ledger
+        numbers = ledger.read(lambda: sorted([*ledger.failed.numbers(), *ledger.lost.numbers()]))
+        return [self.ledger.job(number) for number in numbers]
 
     @property
     def counts(self) -> dict[str, int]:
         """Jobs by what is known here: waiting (queued or running), finished, failed, lost, cancelled."""
-        ledger = self._ledger
-        with ledger.changed:
+        ledger = self.ledger
+        self.number_calls()
+
+        def count() -> dict[str, int]:
             ended = len(ledger.record.ended)
             other = {"failed": len(ledger.failed), "lost": len(ledger.lost), "cancelled": len(ledger.cancelled)}
             return {"waiting": ledger.total - ended, "finished": ended - sum(other.values()), **other}
+
+        return ledger.read(count)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
@@ -330,30 +350,60 @@ class Batch(Gathering, Sequence[Job]):
 
     def cancel(self) -> None:
         """Cancel every job present that has not ended; running ones are interrupted, undrawn ones never drawn."""
-        with self.edit:
-            self._drop_sources(self._ledger.total)
-            unsent = self._ledger.total - self._sent
-            if unsent:
-                self.session.post(m.SkipJobs(self.number, unsent))
-                self._sent = self._ledger.total
-            self.session.post(m.Cancel(self.number, None))
-            self._take_offers()
-            self._tell_expected()
-        self._ledger.end([(0, self._ledger.total)], CANCELLED)
+        self.session.call(self.cancel_all)
 
-    def _cancel_one(self, run: Run) -> None:
-        self.session.post(m.Cancel(self.number, (run,)))
+    def cancel_all(self) -> None:
+        """Cancel every job; on the I/O thread."""
+        self._drop_sources(self.ledger.total)
+        unsent = self.ledger.total - self._sent
+        if unsent:
+            self.session.post(m.SkipJobs(self.number, unsent, self._sent))
+            self._sent = self.ledger.total
+        self.session.post(m.Cancel(self.number, None))
+        self._take_offers()
+        self._tell_expected()
+        self.ledger.end([(0, self.ledger.total)], CANCELLED)
 
     def retry(self, number: int | None = None) -> int:
         """Run each failed or lost job again, or just job `number`, under a new `Job` at its index; return how many.
 
         A `Job` held from before keeps its outcome.
         """
+        return self.session.call(lambda: self._retry(None if number is None else [(number, number + 1)]))
+
+    def _retry(self, wanted: list[Run] | None) -> int:
         self.check_alive()
-        runs = self._ledger.reopen(None if number is None else [(number, number + 1)])
+        runs = self.ledger.reopen(wanted)
         for at in range(0, len(runs), _RUNS_IN_A_MESSAGE):
             self.session.post(m.Retry(self.number, tuple(runs[at : at + _RUNS_IN_A_MESSAGE])))
         return sum(stop - first for first, stop in runs)
+
+    # ledger.Owner
+
+    def cancel_job(self, job: Job) -> bool:
+        """Cancel one job; see `Job.cancel`."""
+        if job.done():
+            return job.cancelled()
+        return self.session.call(lambda: self._cancel_job(job)) or job.cancelled()
+
+    def _cancel_job(self, job: Job) -> bool:
+        run = (job.index, job.index + 1)
+        if job.kept is not None or not self.ledger.end([run], CANCELLED):
+            return False
+        self.session.post(m.Cancel(self.number, (run,)))
+        return True
+
+    def may_wait(self) -> bool:
+        """Tell whether the calling thread may wait: all but the I/O thread."""
+        return not self.session.on_io_thread()
+
+    def after(self, do: Callable[[], object]) -> None:
+        """See `ChildLink.after`."""
+        self.session.after(do)
+
+    def look_output(self, job: int) -> str:
+        """Return what a job that runs has printed so far."""
+        return self.session.look_output(self.number, job)
 
     def pause(self) -> None:
         """Start no more jobs of this batch; those that run go on."""

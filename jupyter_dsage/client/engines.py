@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import settings
+from jupyter_dsage.client.waiting import Reply, Waiters
 from jupyter_dsage.errors import EngineError, UsageError
 from jupyter_dsage.net.engine_url import engine_name, parse_urls
 from jupyter_dsage.net.url_parts import MOST_SLOTS
@@ -14,12 +15,11 @@ from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
 
     from jupyter_dsage.net.url_parts import EngineURL
     from jupyter_dsage.wire.setup import Amounts
 
-    Ask = Callable[[Callable[[int], m.Message]], Future[str]]
+    Ask = Callable[[Callable[[int], m.Message]], Reply[str]]
 
 _SETTLED = ("open", "failed", "away")
 _TOLD_SECONDS = 10.0
@@ -34,7 +34,7 @@ class Engines:
 
     def __init__(self, urls: Sequence[EngineURL], ask: Ask) -> None:
         self._ask = ask
-        self._changed = threading.Condition()
+        self._waiters = Waiters()
         self.engines: tuple[m.EngineInfo, ...] = ()
         self.workers: tuple[m.WorkerInfo, ...] = ()
         self._names: dict[int, str] = {}
@@ -44,17 +44,15 @@ class Engines:
 
     def took(self, message: m.PoolChanged) -> None:
         """Note what there is now."""
-        with self._changed:
-            self.engines, self.workers = message.engines, message.workers
-            self._names.update((worker.worker, worker.engine) for worker in message.workers)
-            self._expected -= {engine.name for engine in message.engines}
-            self._changed.notify_all()
+        self.engines, self.workers = message.engines, message.workers
+        self._names.update((worker.worker, worker.engine) for worker in message.workers)
+        self._expected = self._expected - {engine.name for engine in message.engines}
+        self._waiters.wake()
 
     def ended(self) -> None:
         """Wake who waits: the session is over."""
-        with self._changed:
-            self.over = True
-            self._changed.notify_all()
+        self.over = True
+        self._waiters.wake()
 
     # --- changing them -------------------------------------------------------------------------------------
 
@@ -63,13 +61,11 @@ class Engines:
         engine = parse_urls([url])[0]
         if any(engine.name == known.name for known in self.engines):
             raise EngineError(f"The engine {engine.name!r} is there already: use session.scale to change its slots.")
-        with self._changed:
-            self._expected.add(engine.name)  # until the child tells of it, it is being connected to
+        self._expected |= {engine.name}  # until the child tells of it, it is being connected to
         try:
             return self._ask(lambda ask: m.AddEngine(ask, engine.setup())).result(timeout)
         except EngineError:
-            with self._changed:
-                self._expected.discard(engine.name)
+            self._expected = self._expected - {engine.name}
             raise
 
     def remove(self, url: str, timeout: float | None, *, now: bool) -> str:
@@ -93,8 +89,7 @@ class Engines:
         """
         if not engines and not resources:
             return ()
-        with self._changed:
-            self._changed.wait_for(lambda: self.over or (self.engines and not self._expected), _TOLD_SECONDS)
+        self._wait(lambda: self.over or (self.engines and not self._expected), _TOLD_SECONDS)
         names = tuple(self._named(engine) for engine in engines)
         there = [engine for engine in self.engines if not names or engine.name in names]
         if not any(all(dict(e.resources).get(name, 0) >= each for name, each in resources) for e in there):
@@ -136,14 +131,15 @@ class Engines:
         def found() -> bool:
             return self.over or name in self._services() or self._settled()
 
-        with self._changed:
-            self._changed.wait_for(found, settings.START_SECONDS)
-            return self._services()
+        self._wait(found, settings.START_SECONDS)
+        return self._services()
 
     def wait_for_workers(self, timeout: float | None) -> bool:
         """Wait until every engine's workers have joined, or have failed to; return whether that came in time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self.over or self._all_joined(), timeout)
+        return self._wait(lambda: self.over or self._all_joined(), timeout)
+
+    def _wait(self, fact: Callable[[], object], timeout: float | None) -> bool:
+        return self._waiters.wait(fact, None if timeout is None else time.monotonic() + timeout)
 
     def _services(self) -> set[str]:
         return {*SHIPPED, *(name for engine in self.engines for name in engine.services)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +25,6 @@ class DsageExecutor(Executor):
         self._options = options
         self._submitters: dict[bool, Submitter] = {}
         """Whether for services -> its own open batch of single jobs."""
-        self._lock = threading.Lock()
         self._maps: list[Any] = []
         self._closed = False
 
@@ -39,10 +37,10 @@ class DsageExecutor(Executor):
         self._check_open()
         function = self._session.function(fn)
         plain = self._session.is_service(function)
-        with self._lock:
-            if plain not in self._submitters:
-                self._submitters[plain] = self._session.new_submitter(None, plain=plain, **self._options)
-        return self._submitters[plain].submit(function, args, kwargs)
+        submitter = self._submitters.get(plain) or self._session.open_submitter(
+            self._submitters, None, plain=plain, **self._options
+        )
+        return submitter.submit(function, args, kwargs)
 
     def map(
         self, fn: Callable[..., T], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1

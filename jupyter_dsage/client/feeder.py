@@ -100,16 +100,19 @@ def source_of(jobs: Iterable[Any], function: str, *, bare: bool, plain: bool) ->
 
 
 class Sink(Protocol):
-    """Where a feeder's segments go: the batch. All calls come from the feeder's thread."""
+    """Where a feeder's segments go: the batch."""
+
+    def call(self, do: Callable[[], None]) -> None:
+        """Have the I/O thread do something, and wait for that; raises SessionLost."""
 
     def take(self, source: Source, count: int, data: bytes) -> None:
-        """Send one segment, unless the source was dropped."""
+        """Send one segment, unless the source was dropped. On the I/O thread."""
 
     def wait_for_room(self) -> None:
         """Wait while too much was sent that is not in the journal yet."""
 
     def exhausted(self, source: Source) -> None:
-        """Note that a source gave its last job, or raised."""
+        """Note that a source gave its last job, or raised. On the I/O thread."""
 
     def waiting(self) -> int:
         """Return how many jobs were sent and have not ended."""
@@ -122,7 +125,7 @@ class Sink(Protocol):
 
 
 class Feeder:
-    """Draws a batch's sources, one after another."""
+    """Draws a batch's sources, one after another. The I/O thread calls it; no thread of the user's holds its lock."""
 
     def __init__(self, sink: Sink, name: str) -> None:
         self._sink = sink
@@ -177,7 +180,10 @@ class Feeder:
     def _feed_one(self, source: Source) -> None:
         self._sink.wait_for_room()
         count, data = source.next(self._sink.next_number())
-        # No lock of ours is held here: the sink takes its own, and may be calling `stop` under it.
+        self._sink.call(lambda: self._hand_over(source, count, data))  # no lock is held here, which `stop` takes
+
+    def _hand_over(self, source: Source, count: int, data: bytes) -> None:
+        """Give the sink what was drawn. On the I/O thread, so that no `stop` comes in between."""
         if count:
             self._sink.take(source, count, data)
         if not count or source.left == 0:

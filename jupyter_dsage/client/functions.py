@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import ids
@@ -38,7 +37,6 @@ class Functions:
         self._post = post
         self._registered = {key: payload.dump_function(function) for key, function in registered.items()}
         self._offered = offered
-        self._lock = threading.RLock()
         self._sent: dict[str, Frame | None] = {}
         """Functions that were sent, by id, and their payloads (None: a service)."""
         self._pickled: dict[int, tuple[Captures, str]] = {}
@@ -68,17 +66,15 @@ class Functions:
 
     def let_go(self) -> None:
         """Keep no payload: the session is over. Large ones are memory that others have mapped."""
-        with self._lock:
-            self._registered.clear()
-            self._sent = {function: None if data is None else b"" for function, data in self._sent.items()}
+        self._registered.clear()
+        self._sent = {function: None if data is None else b"" for function, data in self._sent.items()}
 
     def _service(self, name: str) -> str:
         if name in self._registered:
             return self._send(self._registered[name])
         function = f"service:{name}"
-        with self._lock:
-            if function in self._sent:
-                return function
+        if function in self._sent:
+            return function
         offered = {*SHIPPED} if name in SHIPPED else self._offered(name)
         if name not in offered:
             known = ", ".join(sorted({*self._registered, *SHIPPED, *offered}))
@@ -86,15 +82,13 @@ class Functions:
                 f"There is no service {name!r}; there is {known}. Register it with "
                 f"spawn(services={{{name!r}: function}}), or at a worker server with --service {name}=module:function."
             )
-        with self._lock:
-            self._sent[function] = None
-            self._post(m.Service(function, name))
+        self._post(m.Service(function, name))
+        self._sent[function] = None  # after it: an interrupt between the two has it sent again
         return function
 
     def _send(self, data: Frame) -> str:
         function = ids.function_id(data)
-        with self._lock:
-            if function not in self._sent:
-                self._sent[function] = data
-                self._post(m.Function(function), data)
+        if function not in self._sent:
+            self._post(m.Function(function), data)
+            self._sent[function] = data  # after it: an interrupt between the two has it sent again
         return function

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import UsageError
@@ -17,21 +16,20 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.job import Job
     from jupyter_dsage.client.ledger import Ledger
     from jupyter_dsage.client.record import Ending, Holder
-    from jupyter_dsage.core.ranges import Run
 
+T = TypeVar("T")
 Errors = Literal["raise", "return", "skip"]
 
 
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
+def _uncollected(read: Callable[[], T]) -> T:
     """Keep the garbage collector out while much is decoded: it looks at all that was made so far again and again.
 
     It takes two thirds of the time in which 10,000 histograms are read.
     """
     on = gc.isenabled()
-    gc.disable()
     try:
-        yield
+        gc.disable()
+        return read()
     finally:
         if on:
             gc.enable()
@@ -41,14 +39,22 @@ class Gathering:
     """What `Batch` offers to who waits. `_open`: sources whose last job has no number yet."""
 
     name: str
-    _ledger: Ledger
+    ledger: Ledger
     _open: list[Source]
     _feed_error: BaseException | None
     _settlers: list[Callable[[], None]]
 
+    def number_calls(self) -> None:
+        """See `Batch.number_calls`."""
+        raise NotImplementedError
+
     def ready(self) -> bool:
         """Tell whether all jobs present have ended."""
-        return _Present(self._ledger, list(self._open)).ended()
+        self.number_calls()
+        return self._all_ended()
+
+    def _all_ended(self) -> bool:
+        return _Present(self.ledger, list(self._open)).ended()
 
     def when_settled(self, call: Callable[[], None]) -> None:
         """Have something called, once, on the thread of who waits, when the batch has ended: a display settles so."""
@@ -62,8 +68,9 @@ class Gathering:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the jobs present at the call; return whether they have all ended within `timeout` seconds."""
+        self.number_calls()
         try:
-            self._ledger.wait(_Present(self._ledger, list(self._open)).ended, timeout, f"Batch {self.name!r}")
+            self.ledger.wait(_Present(self.ledger, list(self._open)).ended, timeout, f"Batch {self.name!r}")
         except TimeoutError:
             return False
         self._settle()
@@ -75,7 +82,7 @@ class Gathering:
         `deadline`: monotonic seconds. Raises TimeoutError.
         """
         rest = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ledger = self._ledger
+        ledger = self.ledger
         ledger.wait(lambda: ledger.total > number or not self._open, rest, f"Batch {self.name!r}")
         if ledger.total > number:
             rest = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -94,23 +101,20 @@ class Gathering:
         """
         if errors not in {"raise", "return", "skip"}:
             raise UsageError(f"errors={errors!r} is unknown: use 'raise', 'return' or 'skip'.")
-        present, ahead = _Present(self._ledger, list(self._open)), _Ahead(self._ledger)
+        self.number_calls()
+        present, ahead = _Present(self.ledger, list(self._open)), _Ahead(self.ledger)
         began = time.monotonic()
         while not present.ended():
-            self._ledger.wait(lambda: ahead.came() or present.ended(), timeout, f"Batch {self.name!r}", began)
-            ahead.read()
+            self.ledger.wait(lambda: ahead.came() or present.ended(), timeout, f"Batch {self.name!r}", began)
+            _uncollected(ahead.read)
         self._settle()
-        return self._gather(errors, present.stop())
+        return _uncollected(lambda: self._gather(errors, present.stop()))
 
-    @_uncollected()
     def _gather(self, errors: Errors, stop: int) -> list[Any]:
         values: list[Any] = []
-        with self._ledger.changed:
-            runs = self._ledger.record.walk(stop)
-        for a, b, holder in runs:
-            with self._ledger.changed:  # one chunk at a time, so that the I/O thread gets its turn
-                scalars = holder.scalars(a, b)
-                endings = [] if scalars is not None else [holder.ending(number) for number in range(a, b)]
+        for a, b, holder in self.ledger.read(lambda: self.ledger.record.walk(stop)):
+            scalars = holder.scalars(a, b)
+            endings = [] if scalars is not None else [holder.ending(number) for number in range(a, b)]
             values += scalars or ()
             for value, error in endings:
                 if error is None:
@@ -126,37 +130,40 @@ class Gathering:
     def as_completed(self, timeout: float | None = None) -> Iterator[Job]:
         """Yield each `Job` as it ends, also those added while this goes on; raises TimeoutError."""
         deadline = None if timeout is None else time.monotonic() + timeout
+        self.number_calls()
         at = 0
         while True:
             rest = None if deadline is None else max(0.0, deadline - time.monotonic())
-            self._ledger.wait(lambda at=at: len(self._ledger.log) > at or self.ready(), rest, f"Batch {self.name!r}")  # type: ignore[misc]
-            if len(self._ledger.log) == at:
+            self.ledger.wait(lambda at=at: len(self.ledger.log) > at or self._all_ended(), rest, f"Batch {self.name!r}")  # type: ignore[misc]
+            if len(self.ledger.log) == at:
                 return
-            first, stop = self._ledger.log[at]
+            first, stop = self.ledger.log[at]
             at += 1
             for number in range(first, stop):
-                yield self._ledger.job(number)
+                yield self.ledger.job(number)
 
     def __await__(self) -> Generator[Any, None, list[Any]]:
         """Wait without blocking the event loop; the value is that of ``results()``."""
         return self._results_async().__await__()
 
     async def _results_async(self) -> list[Any]:
-        present = _Present(self._ledger, list(self._open))
+        self.number_calls()
+        present = _Present(self.ledger, list(self._open))
         await self._until(present.ended)
-        return self._gather("raise", present.stop())
+        return _uncollected(lambda: self._gather("raise", present.stop()))
 
     async def __aiter__(self) -> AsyncIterator[Job]:
         """Yield each `Job` as it ends, without blocking the event loop."""
+        self.number_calls()
         at = 0
         while True:
-            await self._until(lambda at=at: len(self._ledger.log) > at or self.ready())  # type: ignore[misc]
-            if len(self._ledger.log) == at:
+            await self._until(lambda at=at: len(self.ledger.log) > at or self._all_ended())  # type: ignore[misc]
+            if len(self.ledger.log) == at:
                 return
-            first, stop = self._ledger.log[at]
+            first, stop = self.ledger.log[at]
             at += 1
             for number in range(first, stop):
-                yield self._ledger.job(number)
+                yield self.ledger.job(number)
 
     async def _until(self, fact: Callable[[], bool]) -> None:
         """Wait on the event loop until a fact holds."""
@@ -171,13 +178,13 @@ class Gathering:
             except RuntimeError:
                 return  # the loop was closed meanwhile: nobody waits on it any more
 
-        self._ledger.listeners.append(listener)
+        self.ledger.listeners.append(listener)
         try:
             while not fact():
                 await changed.wait()
                 changed.clear()
         finally:
-            self._ledger.listeners.remove(listener)
+            self.ledger.listeners.remove(listener)
 
 
 class _Present:
@@ -194,9 +201,10 @@ class _Present:
 
     def ended(self) -> bool:
         """Tell whether all of them have ended."""
-        with self._ledger.changed:  # else it might be seen while the I/O thread changes it
-            drawn = all(source.stop is not None for source in self._sources)
-            return drawn and self._ledger.record.ended.covers(0, self.stop())
+        if any(source.stop is None for source in self._sources):
+            return False
+        stop = self.stop()
+        return self._ledger.read(lambda: self._ledger.record.ended.covers(0, stop))
 
 
 class _Ahead:
@@ -208,30 +216,39 @@ class _Ahead:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._at = 0
-        self._found: list[tuple[Run, Holder]] = []
+        self._read = 0
+        """Entries of the ledger's log that were read."""
+        self._counted = 0
+        """Entries whose bytes were counted: by both threads, and sometimes twice, which only has them read earlier."""
         self._bytes = 0
         self._large = False
         self._held: list[Ending] = []
 
     def came(self) -> bool:
-        """Tell whether there is something to be read; under the ledger's lock."""
-        news, self._at = self._ledger.log[self._at :], len(self._ledger.log)
-        for run in news:
-            holder = self._ledger.record.find(run[0])
-            if holder is not None and holder.state == "told":
-                self._found.append((run, holder))
+        """Tell whether there is enough to be read; called by the thread that waits, and by the I/O thread."""
+        while self._counted < len(self._ledger.log):
+            holder = self._holder(self._counted)
+            self._counted += 1
+            if holder is not None:
                 self._bytes += holder.unread
                 self._large = self._large or holder.large
         return self._large or self._bytes >= settings.READ_AHEAD_BYTES
 
-    @_uncollected()
+    def _holder(self, at: int) -> Holder | None:
+        """Return who knows how the jobs of an entry ended, if a worker told."""
+        first = self._ledger.log[at][0]
+        holder = self._ledger.read(lambda: self._ledger.record.find(first))
+        return holder if holder is not None and holder.state == "told" else None
+
     def read(self) -> None:
         """Read what came."""
-        found, self._found, self._bytes, self._large = self._found, [], 0, False
-        for run, holder in found:
-            with self._ledger.changed:  # one chunk at a time, so that the I/O thread gets its turn
-                large = holder.large
-                if large or holder.scalars(*run) is None:
-                    endings = [holder.ending(number) for number in range(*run)]
-                    self._held += endings if large else ()
+        self._bytes, self._large = 0, False
+        for at in range(self._read, len(self._ledger.log)):
+            holder, run = self._holder(at), self._ledger.log[at]
+            self._read = at + 1
+            if holder is None:
+                continue
+            large = holder.large
+            if large or holder.scalars(*run) is None:
+                endings = [holder.ending(number) for number in range(*run)]
+                self._held += endings if large else ()

@@ -1,28 +1,35 @@
-"""`Job`: a ``concurrent.futures.Future`` made when someone looks, whose state is made when someone waits.
+"""`Job`: a ``concurrent.futures.Future`` made when someone looks, whose state is what its batch knows.
 
 A stdlib Future costs 5.7 us and 1.6 KB, mostly its condition and lists. A `Job` has none of them until they are
-touched: its batch knows whether it has ended and how. ``concurrent.futures.wait``, ``as_completed`` and
-``asyncio.wrap_future`` read ``_condition``, ``_state`` and ``_waiters``; on the first such read they come into
-being, and from then on the job is a Future like any other.
+touched: its batch knows whether it has ended and how. ``concurrent.futures.wait`` and ``as_completed`` read
+``_condition``, ``_state`` and ``_waiters``; these exist here without a lock, since one that an interrupt leaves held
+would keep the I/O thread waiting for ever.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from concurrent.futures import CancelledError, Future
 from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jupyter_dsage.client.ledger import Ledger
     from jupyter_dsage.client.record import Ending, Holder
 
-_STATE = frozenset({"_condition", "_state", "_waiters", "_done_callbacks"})
 _ENDING = frozenset({"_result", "_exception"})
+_ENDS = frozenset({FINISHED, CANCELLED_AND_NOTIFIED})
+log = logging.getLogger("jupyter_dsage")
 
 
 class Job(Future[Any]):
     """One call with its arguments, and its outcome when there is one. `index`: its place in the batch."""
+
+    index: int
 
     kept: Holder | None = None
     """How it ended, once a retry has put a new `Job` in its place."""
@@ -30,55 +37,89 @@ class Job(Future[Any]):
     handed: Ending | None = None
     """How it ended, where it alone keeps that: a large value of a single job, which no journal has."""
 
-    def __init__(self, ledger: Ledger, index: int) -> None:  # Future's own __init__ would make what it is to save
+    def __init__(self, ledger: Ledger, index: int | None = None) -> None:
+        """Make it without what Future's own ``__init__`` makes; without `index` it is numbered by the I/O thread."""
         self._ledger = ledger
-        self.index = index
+        if index is not None:
+            self.index = index
 
     def __getattr__(self, name: str) -> Any:
-        if name in _STATE:
-            self._ledger.materialise(self)
+        if name == "index":  # it was submitted just now
+            self._ledger.owner.number_calls()
+        elif name == "_condition":
+            self._condition = _Snapshots(self)  # type: ignore[assignment]
+        elif name == "_waiters":
+            self._waiters = _Told(self)
+        elif name == "_done_callbacks":
+            self._done_callbacks: list[Callable[[Job], object]] = []
         elif name in _ENDING:
             self._result, self._exception = self._ledger.ending(self)
         else:
             raise AttributeError(f"a Job has no attribute {name!r}")
         return self.__dict__[name]
 
-    # --- for the ledger, under its lock -----------------------------------------------------------------
+    # --- what the standard library reads -------------------------------------------------------------------
 
     @property
-    def materialised(self) -> bool:
-        """Whether the Future's own state exists."""
-        return "_condition" in self.__dict__
+    def _state(self) -> str:  # type: ignore[override]
+        return self._condition.seen() or self.state_now()  # type: ignore[attr-defined]
 
-    def make_state(self, *, ended: bool, cancelled: bool) -> None:
-        """Bring the Future's state into being."""
-        self._state = (CANCELLED_AND_NOTIFIED if cancelled else FINISHED) if ended else PENDING
-        self._waiters: list[Any] = []
-        self._done_callbacks: list[Any] = []
-        self._condition = threading.Condition()
+    def state_now(self) -> str:
+        """Return the state in the standard library's words."""
+        ended = self._ledger.has_ended(self)
+        if ended is None:
+            return PENDING
+        return CANCELLED_AND_NOTIFIED if ended == "cancelled" else FINISHED
 
-    def settle(self, *, cancelled: bool, raised: bool) -> None:
-        """Tell waiters and callbacks that the job has ended; called without the batch's lock."""
-        with self._condition:
-            self._state = CANCELLED_AND_NOTIFIED if cancelled else FINISHED
-            for waiter in self._waiters:
-                if cancelled:
-                    waiter.add_cancelled(self)
-                elif raised:
-                    waiter.add_exception(self)
-                else:
-                    waiter.add_result(self)
-            self._condition.notify_all()
-        self._invoke_callbacks()
+    def watch(self) -> bool:
+        """Have `tell_ended` called at the job's end; return False if it has ended."""
+        self._ledger.watched[self.index] = self
+        if self.state_now() == PENDING:
+            return True
+        self._ledger.watched.pop(self.index, None)
+        return False
+
+    def tell_ended(self) -> None:
+        """Tell waiters and callbacks that the job has ended, each once; mostly on the I/O thread."""
+        for waiter in list(self._waiters):
+            self._waiters.tell(waiter)  # type: ignore[attr-defined]
+        while self._done_callbacks:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                self._call(self._done_callbacks.pop(0))
+
+    def _call(self, callback: Callable[[Any], object]) -> None:
+        try:
+            callback(self)
+        except BaseException:  # whatever it raises, SystemExit too, is its own: as in concurrent.futures, it is logged
+            log.exception("exception calling callback for %r", self)
 
     # --- what people call ----------------------------------------------------------------------------------
+
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
+        """Have `fn` called with this job when it has ended, on the I/O thread; at once if it has.
+
+        What it raises is logged.
+        """
+        callbacks = self._done_callbacks
+        if self.state_now() == PENDING:
+            callbacks.append(fn)
+            if self.watch():
+                return
+            try:
+                callbacks.remove(fn)
+            except ValueError:  # the I/O thread has called it just now
+                return
+        try:
+            fn(self)
+        except Exception:
+            log.exception("exception calling callback for %r", self)
 
     def cancel(self) -> bool:
         """Cancel the job, also while it runs; False if it had ended before.
 
         A running job is interrupted, and its worker killed if it does not heed that within a second.
         """
-        return self._ledger.cancel_job(self)
+        return self._ledger.owner.cancel_job(self)
 
     def cancelled(self) -> bool:
         """Tell whether the job was cancelled."""
@@ -142,3 +183,73 @@ class Job(Future[Any]):
 
     def __reduce__(self) -> Any:
         raise TypeError("A Job belongs to this process and cannot be pickled: pass its result instead.")
+
+
+class _Snapshots:
+    """A job's ``_condition``: while a thread holds it, that thread sees the job's state as it was then.
+
+    That is what a lock is for here: ``concurrent.futures.wait`` counts the jobs that have not ended, and then adds its
+    waiter to all of them. A thread that is interrupted before it lets go sees that state until it takes another one.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._seen: dict[int, str] = {}
+        """Thread -> the state that it sees."""
+
+    def seen(self) -> str | None:
+        """Return the state that the calling thread sees, None where it holds nothing."""
+        return self._seen.get(threading.get_ident())
+
+    def acquire(self, *_: object) -> bool:
+        """Take a snapshot."""
+        self._seen[threading.get_ident()] = self._job.state_now()
+        return True
+
+    def release(self) -> None:
+        """Let go of it."""
+        self._seen.pop(threading.get_ident(), None)
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def notify_all(self) -> None:
+        """Do nothing: who waits for a job waits at its ledger."""
+
+
+class _Told(list[Any]):
+    """A job's ``_waiters``: each is told of its end once, also one that comes when the job has just ended."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+
+    def append(self, waiter: Any) -> None:
+        """Add a waiter of a thread that saw the job as pending; others have counted it as ended."""
+        if self._job._state in _ENDS:  # noqa: SLF001  (as that thread sees it)
+            return
+        super().append(waiter)
+        if not self._job.watch():
+            self.tell(waiter)
+
+    def remove(self, waiter: Any) -> None:
+        """Remove a waiter, if it is there still."""
+        with contextlib.suppress(ValueError):
+            super().remove(waiter)
+
+    def tell(self, waiter: Any) -> None:
+        """Tell a waiter, unless another thread has."""
+        try:
+            super().remove(waiter)
+        except ValueError:
+            return
+        ended = self._job._ledger.has_ended(self._job)  # noqa: SLF001
+        if ended == "cancelled":
+            waiter.add_cancelled(self._job)
+        elif ended == "finished":
+            waiter.add_result(self._job)
+        else:
+            waiter.add_exception(self._job)

@@ -1,33 +1,42 @@
-"""The client's I/O thread: sends what other threads post, hands what arrives to its session, notices a child's end.
+"""The client's I/O thread: owns what is known of jobs and requests, sends, and hands what arrives to its session.
 
-It alone reads the socket; who posts writes into it if nobody else does at that moment. It never runs user code but the
-callbacks of futures. Where the session has a journal it goes on with the next child, and sends it again what the one
-before had not stored.
+Other threads hand over to it: a message, calls, or a step that is to be done (`ChildLink.call`). Handing over is one
+append, so an exception that a signal raises in the user's thread tears nothing: what was handed over is done whole, and
+what was not has not begun. Of user code it runs only the callbacks of futures. Where the session has a journal it goes
+on with the next child, and sends it again what the one before had not stored.
 """
 
 from __future__ import annotations
 
+import collections
 import logging
+import math
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from jupyter_dsage import settings
-from jupyter_dsage.client.outbox import Deferred, Encoded, Outbox
-from jupyter_dsage.errors import PeerGoneError, ProtocolError
+from jupyter_dsage.client.outbox import Encoded, Outbox, encoded
+from jupyter_dsage.client.submit import Call
+from jupyter_dsage.client.waiting import LOOK_SECONDS, Reply
+from jupyter_dsage.errors import PeerGoneError, ProtocolError, SessionLost
 from jupyter_dsage.wire import codec, segments
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jupyter_dsage.client.child_process import Started
+    from jupyter_dsage.client.outbox import Deferred
     from jupyter_dsage.net.transport import Link
     from jupyter_dsage.wire.codec import Frame
 
+T = TypeVar("T")
 log = logging.getLogger("jupyter_dsage")
 
 
 class Receiver(Protocol):
-    """Who a link tells; all are called on its thread."""
+    """Whom a link tells; all methods are called on its thread."""
 
     def hello(self) -> m.Hello:
         """Return the greeting for a child."""
@@ -38,8 +47,28 @@ class Receiver(Protocol):
     def child_gone(self) -> Started | None:
         """Take note that the child is gone; return the one that comes after it, or None."""
 
+    def broken(self, error: BaseException) -> None:
+        """Take note that the link's thread ends by a defect; `ended` comes next."""
+
     def ended(self) -> None:
         """Take note that there is no child any more; nothing comes after this."""
+
+
+class _Task(Reply[T], Generic[T]):
+    """A step that the I/O thread does for another one."""
+
+    def __init__(self, do: Callable[[], T]) -> None:
+        super().__init__()
+        self._do = do
+
+    def run(self) -> None:
+        """Do it, and answer."""
+        try:
+            value = self._do()
+        except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
+            self.fail(error)
+        else:
+            self.set(value)
 
 
 class ChildLink:
@@ -52,15 +81,20 @@ class ChildLink:
         self._first = first or m.Sync()
         self._poller = self._network.poller()
         self._outbox = Outbox()
-        self._sending = threading.Lock()
-        """Held by who sends: the I/O thread, or who posts."""
+        self._handed: collections.deque[Encoded | _Task[Any] | Call] = collections.deque()
+        """What other threads have handed over, in order: messages, steps, calls (each with its `Submitter`)."""
+        self._later: collections.deque[Callable[[], object]] = collections.deque()
+        """What the I/O thread does after the step that asked for it has been answered."""
         self._link: Link | None = None
         """The connection, once the child has welcomed this client: until then what is posted waits."""
-        self._awake = threading.Lock()
-        self._woken = False
+        self.awake = False
+        """Whether the I/O thread looks soon, so that it need not be woken."""
         self._closing = False
-        self._ended = threading.Event()
+        self._ended: Reply[None] = Reply()
         self._thread = threading.Thread(target=self._run, name="dsage-io", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread: whoever is told of things is ready for it."""
         self._thread.start()
 
     # --- from any thread -----------------------------------------------------------------------------------
@@ -70,49 +104,53 @@ class ChildLink:
 
         Raises what `codec.encode` raises of a message that cannot be sent, here and not on the I/O thread.
         """
-        self._put(self._outbox.encoded(message, *frames))
+        item = encoded(message, *frames)
+        if self.on_thread():
+            self._outbox.put(item)
+            return
+        self._handed.append(item)
+        self._wake()
 
-    def post_later(self, make: Deferred) -> None:
-        """Have messages sent that are made on the I/O thread when their turn comes."""
-        self._put(make)
+    def call(self, do: Callable[[], T], timeout: float | None = None) -> T:
+        """Have a step done by the I/O thread, whole or not at all, and return what it returns, or raise what it raises.
 
-    def charge(self, size: int) -> None:
-        """Note that what was posted last has grown by so many bytes."""
-        self._outbox.charge(size)
+        If an exception ends the wait for it, it is done all the same. On the I/O thread it is done at once. Raises
+        SessionLost where the thread has ended, TimeoutError after `timeout` seconds (None: no limit).
+        """
+        if self.on_thread():
+            return do()
+        task = _Task(do)
+        self._handed.append(task)
+        self._poller.wake()
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while not task.wait(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic()))):
+            if self._ended.done and not task.done:
+                raise SessionLost("The session is over.")
+            if time.monotonic() >= deadline:
+                break
+        return task.result(0)
+
+    def submit(self, call: Call) -> None:
+        """Hand over a call, in one step; see `Submitter.take`."""
+        self._handed.append(call)
+        if not self.awake:
+            self._wake()
+
+    def number_calls(self) -> None:
+        """Have all calls numbered that were handed over."""
+        if self.on_thread():
+            self._take_handed()
+        else:
+            self.call(lambda: None)
+
+    def _wake(self) -> None:
+        self.awake = True
+        self._poller.wake()
 
     def wait_for_room(self) -> None:
         """Wait while too much is posted that is not in the journal yet; never on the I/O thread."""
         if not self.on_thread():
             self._outbox.wait_for_room()
-
-    def _put(self, item: Encoded | Deferred) -> None:
-        self._outbox.put(item)
-        if self._send_now():
-            return
-        with self._awake:
-            if self._woken or self._closing:
-                return
-            self._woken = True
-            self._poller.wake()
-
-    def _send_now(self) -> bool:
-        """Send what is due from the caller's thread, if nobody else is sending; tell whether nothing is left to do.
-
-        It saves a wake of the I/O thread, about 0.1 ms, and works while a cell holds the interpreter lock.
-        """
-        if not self._sending.acquire(blocking=False):
-            return False
-        try:
-            link = self._link
-            if link is None:
-                return False
-            for frames in self._outbox.due(closing=False):
-                link.send(frames)
-            return not self._outbox.gathers and not getattr(link, "wants_write", False)
-        except PeerGoneError:
-            return False  # the I/O thread finds out why, and sends again what must be
-        finally:
-            self._sending.release()
 
     def on_thread(self) -> bool:
         """Tell whether the caller runs on the I/O thread, where waiting would wait for ever."""
@@ -120,18 +158,29 @@ class ChildLink:
 
     def close(self) -> None:
         """Stop the thread; what was posted before is sent first."""
-        with self._awake:
-            if not self._closing:
-                self._closing = True
-                self._poller.wake()
+        self._closing = True
+        self._poller.wake()
         if not self.on_thread():
+            self._ended.wait()
             self._thread.join()
 
     def wait_ended(self, seconds: float) -> bool:
         """Wait until the child is gone; return whether it went in time."""
         return self.on_thread() or self._ended.wait(seconds)
 
-    # --- the I/O thread ------------------------------------------------------------------------------------
+    # --- from the I/O thread -------------------------------------------------------------------------------
+
+    def post_later(self, make: Deferred) -> None:
+        """Have messages sent that are made when their turn comes."""
+        self._outbox.put(make)
+
+    def charge(self, size: int) -> None:
+        """Note that what was posted last has grown by so many bytes."""
+        self._outbox.charge(size)
+
+    def after(self, do: Callable[[], object]) -> None:
+        """Have something done when the step that is being done has been answered: callbacks, which may take long."""
+        self._later.append(do)
 
     def _run(self) -> None:
         child: Started | None = self._child
@@ -139,15 +188,22 @@ class ChildLink:
             while child is not None:
                 self._attend(child)
                 child = None if self._closing else self._receiver.child_gone()
+        except BaseException as error:
+            log.exception("The I/O thread of a session has ended by a defect.")
+            self._receiver.broken(error)
         finally:
-            with self._awake:
-                self._closing = True
-                self._poller.close()
-            self._network.close()
+            self._closing = True
             self._outbox.close()
             segments.drop_spare()
-            self._receiver.ended()
-            self._ended.set()
+            try:
+                self._receiver.ended()
+                self._do_later()
+                self._take_handed()
+            finally:
+                self._ended.set(None)
+                self._take_handed()  # what came between the two; what comes from here on sees that this has ended
+                self._poller.close()
+                self._network.close()
 
     def _attend(self, child: Started) -> None:
         """Serve one child until it is gone, or this is closed."""
@@ -160,8 +216,7 @@ class ChildLink:
         except PeerGoneError:
             log.debug("The connection to the child has ended.")  # with the child, whose end is looked into next
         finally:
-            with self._sending:
-                self._link = None
+            self._link = None
             self._poller.unwatch(link)
             self._poller.unwatch(child.life)
             link.close()
@@ -171,25 +226,46 @@ class ChildLink:
         next_look = time.monotonic() + settings.CHILD_CHECK_SECONDS
         while True:
             ready = self._poller.wait(rest)
-            with self._awake:
-                self._woken = False
+            self.awake = False
+            self._take_handed()
             rest = self._empty_outbox()
             while (frames := link.receive()) is not None:
                 self._take(frames, link)
             if self._closing or child.life in ready:
+                self._take_handed()
+                self._empty_outbox()
                 return
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + settings.CHILD_CHECK_SECONDS
                 child.look_after()
 
+    def _take_handed(self) -> None:
+        """Do what other threads have handed over."""
+        handed = self._handed
+        while handed:
+            item = handed.popleft()
+            if isinstance(item, Call):
+                item.submitter.take(item, handed)
+            elif isinstance(item, Encoded):
+                self._outbox.put(item)
+            else:
+                item.run()
+            self._do_later()
+
+    def _do_later(self) -> None:
+        while self._later:
+            self._later.popleft()()
+
     def _empty_outbox(self) -> float:
         """Send what is posted; return the seconds after which to look again."""
-        with self._sending:
-            if self._link is None:
-                return settings.CHILD_CHECK_SECONDS
-            for frames in self._outbox.due(closing=self._closing):
-                self._link.send(frames)
-        return settings.GATHER_SECONDS if self._outbox.gathers else settings.CHILD_CHECK_SECONDS
+        if self._link is None:
+            return settings.CHILD_CHECK_SECONDS
+        for frames in self._outbox.due(closing=self._closing):
+            self._link.send(frames)
+        if not self._outbox.gathers:
+            return settings.CHILD_CHECK_SECONDS
+        self.awake = True  # what is submitted meanwhile wakes nobody
+        return settings.GATHER_SECONDS
 
     def _take(self, frames: list[Frame], link: Link) -> None:
         try:
@@ -203,13 +279,13 @@ class ChildLink:
             self._outbox.stored(message.count)
             return
         self._receiver.receive(message, payload)
+        self._do_later()
 
     def _welcomed(self, welcome: m.Welcome, link: Link) -> None:
         self._outbox.keeping = bool(welcome.store)
         self._outbox.stored(welcome.got)
-        with self._sending:
-            for kept in self._outbox.again():
-                link.send(kept)
-            link.send(codec.encode(self._first))
-            self._link = link
+        for kept in self._outbox.again():
+            link.send(kept)
+        link.send(codec.encode(self._first))
+        self._link = link
         self._empty_outbox()

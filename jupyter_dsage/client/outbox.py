@@ -7,11 +7,10 @@ started anew is sent the rest again. Who posts much is slowed down here (P10).
 from __future__ import annotations
 
 import collections
-import contextlib
-import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from jupyter_dsage import settings
+from jupyter_dsage.client.waiting import Waiters
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 
@@ -47,33 +46,30 @@ class Encoded(NamedTuple):
     size: int
 
 
+def encoded(message: m.Message, *frames: Frame) -> Encoded:
+    """Return a message ready to be sent; raises what `codec.encode` raises."""
+    size = sum(memoryview(frame).nbytes for frame in frames)
+    return Encoded(codec.encode(message, *frames), isinstance(message, m.REQUESTS), size)
+
+
 class Outbox:
-    """One client's; `put` from any thread, the rest from the I/O thread."""
+    """One client's. All calls come from the I/O thread, but for `wait_for_room`."""
 
     def __init__(self) -> None:
         self._waiting: collections.deque[Encoded | Deferred] = collections.deque()
         self._kept: collections.deque[Encoded] = collections.deque()
-        self._putting = threading.Lock()
         self._stored = 0
         self.keeping = True
         """Whether there is a journal, so that requests are kept until they are in it."""
         self._behind = 0
-        self._room = threading.Condition()
+        self._room = Waiters()
         self._open = True
-
-    def encoded(self, message: m.Message, *frames: Frame) -> Encoded:
-        """Return a message ready to be sent; raises what `codec.encode` raises."""
-        size = sum(memoryview(frame).nbytes for frame in frames)
-        return Encoded(codec.encode(message, *frames), isinstance(message, m.REQUESTS), size)
 
     def put(self, item: Encoded | Deferred) -> None:
         """Post something; what gathers before it takes nothing more, so that the order stays."""
-        with self._putting:
-            with contextlib.suppress(IndexError):  # nothing waits
-                last = self._waiting[-1]
-                if not isinstance(last, Encoded):
-                    last.room = 0
-            self._waiting.append(item)
+        if self._waiting and not isinstance(last := self._waiting[-1], Encoded):
+            last.room = 0
+        self._waiting.append(item)
         if item.size:
             self.charge(item.size)
 
@@ -81,22 +77,19 @@ class Outbox:
 
     def charge(self, size: int) -> None:
         """Note that so many bytes more are behind."""
-        with self._room:
-            self._behind += size
-            if size < 0:
-                self._room.notify_all()
+        self._behind += size
+        if size < 0:
+            self._room.wake()
 
     def wait_for_room(self) -> None:
-        """Wait until little enough is behind."""
+        """Wait until little enough is behind; from any thread but the I/O thread."""
         if self._behind > settings.JOURNAL_BEHIND_BYTES:
-            with self._room:
-                self._room.wait_for(lambda: not self._open or self._behind <= settings.JOURNAL_BEHIND_BYTES)
+            self._room.wait(lambda: not self._open or self._behind <= settings.JOURNAL_BEHIND_BYTES, None)
 
     def close(self) -> None:
         """Let everybody go on: nothing will be sent any more."""
-        with self._room:
-            self._open = False
-            self._room.notify_all()
+        self._open = False
+        self._room.wake()
         self._waiting.clear()
         self._kept.clear()
 
@@ -112,7 +105,7 @@ class Outbox:
             if isinstance(first, Encoded):
                 yield self._sent(first)
                 continue
-            made = [self.encoded(message, *frames) for message, frames in first()]
+            made = [encoded(message, *frames) for message, frames in first()]
             self.charge(sum(item.size for item in made) - first.size)
             yield from [self._sent(item) for item in made]  # all are kept before the first is sent, which may fail
 

@@ -16,6 +16,7 @@ from jupyter_dsage.core.ranges import Ranges, Run
 from jupyter_dsage.errors import JobExitedError, JournalError, RemoteError, RemoteTraceback
 from jupyter_dsage.wire import data as plain_data
 from jupyter_dsage.wire import data_calls, payload, segments
+from jupyter_dsage.wire.twice import FailedTwiceError, twice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,13 +105,18 @@ class Chunk:
         """Those of them whose ending is kept by their `Job` alone."""
 
     def _loaded(self) -> payload.Outcomes:
-        if self._outcomes is None:
-            data = self.data if self._shelf is None else self._shelf.take(self)
+        outcomes = self._outcomes
+        if outcomes is None:
+            data = self.data if self._shelf is None else self._shelf.payload(self)
             if data is None:
                 raise RuntimeError("a chunk without data")
-            self._outcomes = self._read_all(data)
+            outcomes = self._outcomes = self._read_all(
+                data
+            )  # before the payload goes: an interrupt may come in between
+            if self._shelf is not None:
+                self._shelf.looked_at(self)
             self.data = None
-        return self._outcomes
+        return outcomes
 
     def _read_all(self, data: payload.Frame) -> payload.Outcomes:
         return data_calls.load_outcomes(data) if self._plain else payload.Outcomes.load(data)
@@ -148,8 +154,9 @@ class Chunk:
         raised = outcomes.raised.get(index)
         if raised is None and index not in outcomes.each:
             return outcomes.values[index], None
-        if index in self._endings:
-            return self._endings[index]
+        known = self._endings.get(index)
+        if known is not None:
+            return known
         if index in self._keepers:
             keeper = self._keepers[index]()
             if keeper is not None and keeper.handed is not None:
@@ -163,7 +170,7 @@ class Chunk:
             return lent, None
         ending = (None, exception(raised)) if raised else self._value(outcomes, index, job)
         if not (outcomes.is_large(index) and self._lend(index, ending[0])):
-            self._endings[index] = ending
+            ending = self._endings.setdefault(index, ending)
         self._read.add(index)
         if outcomes.each and len(self._read) == len(outcomes.each) + len(outcomes.raised):
             outcomes.drop_buffers()  # each value has its own from now on
@@ -174,8 +181,9 @@ class Chunk:
         index = job.index - self._first
         if self.row > 0 or index not in self._endings or not self._loaded().is_large(index):
             return False
-        job.handed = self._endings.pop(index)
+        job.handed = self._endings[index]
         self._keepers[index] = ref(job)
+        self._endings.pop(index, None)  # last: an interrupt may come in between
         return True
 
     def _lend(self, index: int, value: Any) -> bool:
@@ -193,9 +201,11 @@ class Chunk:
     def _value(self, outcomes: payload.Outcomes, index: int, job: int) -> Ending:
         if outcomes.dropped and self._shelf is not None:
             outcomes.use_buffers(self._shelf.again(self))
+        read = plain_data.loads if self._plain else None
         try:
-            return (plain_data.loads(outcomes.each[index]) if self._plain else outcomes.read(index)), None  # type: ignore[arg-type]
-        except Exception as error:  # noqa: BLE001  (a user's class may raise anything when it is read)
+            return twice(lambda: read(outcomes.each[index]) if read else outcomes.read(index)), None  # type: ignore[arg-type]
+        except FailedTwiceError as unreadable:
+            error = unreadable.__cause__
             shown = _shown(error)
             text = f"The value of job {job} cannot be read here: {shown}"
             return None, RemoteError(text, type(error).__name__, shown)
@@ -209,7 +219,7 @@ class Chunk:
         return self._loaded().files.get(job - self._first)
 
 
-def _shown(error: Exception) -> str:
+def _shown(error: BaseException | None) -> str:
     try:
         return repr(error)
     except Exception:  # noqa: BLE001  (it is the user's class)
@@ -222,9 +232,10 @@ def exception(raised: payload.Raised) -> BaseException:
     if raised.kind == "exit":
         error = JobExitedError(f"The job raised {raised.text}.", raised.type_name, raised.text, raised.traceback)
     elif raised.data is not None:
+        data = raised.data
         try:
-            error = payload.loads(raised.data)
-        except Exception:  # noqa: BLE001  (its class is not the same here: its texts tell the story)
+            error = twice(lambda: payload.loads(data))
+        except FailedTwiceError:  # its class is not the same here: its texts tell the story
             error = None
     else:
         error = _builtin(raised)
@@ -266,9 +277,8 @@ class Ended:
 
     def ending(self, job: int) -> Ending:
         """See `Holder`."""
-        if job not in self._made:
-            self._made[job] = self._make(job)
-        return None, self._made[job]
+        made = self._made.get(job)
+        return None, made if made is not None else self._made.setdefault(job, self._make(job))
 
     def output(self, job: int) -> str:  # noqa: ARG002
         """See `Holder`."""

@@ -74,6 +74,7 @@ class Session(Attending):
         self._link = ChildLink(started, self)
         _alive[self] = None
         try:
+            self._link.start()
             self._synced.result(settings.REVIVE_SECONDS if stay else settings.START_SECONDS)
         except BaseException:  # an interrupt too must leave no child behind; raised again
             self._end(m.Part() if stay else m.Die(), "it did not come up.")
@@ -131,11 +132,11 @@ class Session(Attending):
                 return job
         function = self.function(fn)
         plain = self._functions.is_service(function)
-        with self._lock:
-            if plain not in self._submitters:
-                self._submitters[plain] = self.new_submitter("calls" if plain else "submit", plain=plain)
-                self._quick = self._submitters.get(False)
-        return self._submitters[plain].submit(function, args, kwargs)
+        submitter = self._submitters.get(plain)
+        if submitter is None:
+            submitter = self.open_submitter(self._submitters, "calls" if plain else "submit", plain=plain)
+            self._quick = self._submitters.get(False)
+        return submitter.submit(function, args, kwargs)
 
     def executor(self, **options: Unpack[Options]) -> DsageExecutor:
         """Return a ``concurrent.futures.Executor`` whose jobs run in this session; `options`: as of `scatter`."""
@@ -157,31 +158,40 @@ class Session(Attending):
         if fn is not None and self._functions.is_service(function) != batch.plain:
             kind = "services" if batch.plain else "functions"
             raise UsageError(f"The jobs of batch {batch.name!r} call {kind}, and only such can be added to it.")
-        batch.feed(source_of(jobs, function, bare=batch.bare if bare is None else bare, plain=batch.plain))
+        source = source_of(jobs, function, bare=batch.bare if bare is None else bare, plain=batch.plain)
+        batch.draw_head(source)
+        self.call(lambda: batch.feed(source))
 
     def _open(
         self, function: str, name: str | None, options: Options, source: Callable[..., Source], *, bare: bool
     ) -> Batch:
-        batch = self._new_batch(name, options, function, plain=self._functions.is_service(function), bare=bare)
-        batch.feed(source(function, plain=batch.plain))
-        with self._lock:
-            self._by_name[batch.name] = batch
+        plain = self._functions.is_service(function)
+        batch = self._new_batch(name, options, function, plain=plain, bare=bare)
+        jobs = source(function, plain=plain)
+        batch.draw_head(jobs)
+
+        def start() -> None:
+            self._start(batch)
+            batch.feed(jobs)
+
+        self.call(start)
         return batch
 
     def _new_batch(
         self, name: str | None, options: Options, function: str = "", *, plain: bool, bare: bool = False
     ) -> Batch:
+        """Return a new batch, of which nobody knows before `_start`."""
         checked = self._checked(options)
         check_name(name)
-        with self._lock:
-            self.check_alive()
-            count = next(self._numbers)
-            number = ((self._client - 1) << _BATCH_BITS) + count
-            opened = m.OpenBatch(number, name or f"batch-{count}", plain=plain, function=function, bare=bare, **checked)
-            batch = Batch(self, opened)
-            self._by_number[number] = batch
-            self.post(opened)
-            return batch
+        count = next(self._numbers)
+        number = ((self._client - 1) << _BATCH_BITS) + count
+        opened = m.OpenBatch(number, name or f"batch-{count}", plain=plain, function=function, bare=bare, **checked)
+        return Batch(self, opened)
+
+    def _start(self, batch: Batch) -> None:
+        """Have the child open a batch, and find it by its name from now on. On the I/O thread."""
+        self.post(batch.opened)
+        self._by_number[batch.number] = self._by_name[batch.name] = batch
 
     def _checked(self, options: Options) -> dict[str, Any]:
         """Return the options of a batch as its message has them; raises UsageError, EngineError."""
@@ -190,11 +200,19 @@ class Session(Attending):
         checked["engines"] = self._pool.wanted(checked["engines"], checked["resources"])
         return checked
 
-    def new_submitter(self, name: str | None, *, plain: bool, **options: Unpack[Options]) -> Submitter:
-        """Return a new open batch of single jobs; see `executor`."""
+    def open_submitter(
+        self, known: dict[bool, Submitter], name: str | None, *, plain: bool, **options: Unpack[Options]
+    ) -> Submitter:
+        """Return the open batch of single jobs in `known`; opened, and put there, if there is none."""
         batch = self._new_batch(name, options, plain=plain)
-        self._by_name[batch.name] = batch
-        return Submitter(batch, self._link)
+
+        def start() -> Submitter:
+            if plain not in known:
+                self._start(batch)
+                known[plain] = Submitter(batch, self._link)
+            return known[plain]
+
+        return self.call(start)
 
     def function(self, fn: Function) -> str:
         """Return the id of a function, sending it if the child does not have it; see `scatter` for what it raises."""
@@ -285,8 +303,8 @@ class Session(Attending):
             return
         self._end(m.Die(), "it was ended by die().")
         if self._started.store:
-            forget(Path(self._started.store), keep=self._shelf.needs_journal)
-            if self._shelf.needs_journal:
+            forget(Path(self._started.store), keep=self._shelf.needs_journal())
+            if self._shelf.needs_journal():
                 _unread.append(self._started.store)
 
     def detach(self) -> None:
@@ -364,10 +382,6 @@ class Session(Attending):
         """See `Batch.add_expression`."""
         timeout = settings.SPARE_SECONDS + settings.START_SECONDS
         return self._ask(lambda ask: m.AddExpression(ask, batch, text)).result(timeout)
-
-    def wait_for_room(self) -> None:
-        """Wait while too much was posted that is not in the journal yet."""
-        self._link.wait_for_room()
 
     def chunk(self, message: m.Outcomes, data: bytes | memoryview | None, *, plain: bool) -> Chunk:
         """Return outcomes as a batch's record has them, taken in by the shelf."""

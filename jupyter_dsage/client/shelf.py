@@ -1,14 +1,14 @@
 """Outcomes that nobody has looked at yet: in memory up to a limit, beyond it on disk (P10).
 
 Where the session has a journal they stand there already, and only the copy in memory goes; else they go to a temporary
-file. Used by a session's I/O thread, which brings outcomes, and by whoever looks at them.
+file. The I/O thread brings outcomes and keeps the accounts; whoever looks at them only says so, in one step, so that an
+interrupt of the user's thread leaves nothing locked and no account torn.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-import threading
 import weakref
 from collections import OrderedDict, deque
 from typing import IO, TYPE_CHECKING
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 
 class Shelf:
-    """One session's outcomes. `folder`: where a temporary file may lie."""
+    """One session's outcomes."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._held: OrderedDict[int, tuple[Chunk, int]] = OrderedDict()
         """id of a chunk -> the chunk and its bytes, those that came first foremost."""
         self._bytes = 0
@@ -36,29 +35,44 @@ class Shelf:
         self._spool: IO[bytes] | None = None
         self._away: weakref.WeakSet[Chunk] = weakref.WeakSet()
         """Chunks whose payload, or a part of it, is in the journal only."""
+        self._seen: deque[tuple[Chunk, bool]] = deque()
+        """What other threads say: this chunk was looked at; its values were lent, and will be read again."""
 
     def use(self, store: str) -> None:
         """Read in the journal in this folder."""
         if self._journal is None and store:
             self._journal = JournalReader(store)
 
+    # --- from the I/O thread -------------------------------------------------------------------------------
+
     def put(self, chunk: Chunk, data: Frame | None) -> None:
         """Take a chunk in, with its payload if that came along."""
-        with self._lock:
-            if data is None:
+        self._take_seen()
+        if data is None:
+            self._away.add(chunk)
+            return
+        size = memoryview(data).nbytes
+        self._held[id(chunk)] = (chunk, size)
+        self._bytes += size
+        if segments.of(data) is not None:
+            self._segments.append((chunk, size))
+        while len(self._segments) > settings.SEGMENTS_KEPT:
+            first = self._segments.popleft()
+            if self._held.pop(id(first[0]), None) is not None:
+                self._put_away(*first)
+        while self._bytes > settings.OUTCOMES_KEPT_BYTES and self._held:
+            self._put_away(*self._held.popitem(last=False)[1])
+
+    def _take_seen(self) -> None:
+        while self._seen:
+            chunk, lent = self._seen.popleft()
+            if lent:
                 self._away.add(chunk)
-                return
-            size = memoryview(data).nbytes
-            self._held[id(chunk)] = (chunk, size)
-            self._bytes += size
-            if segments.of(data) is not None:
-                self._segments.append((chunk, size))
-            while len(self._segments) > settings.SEGMENTS_KEPT:
-                first = self._segments.popleft()
-                if self._held.pop(id(first[0]), None) is not None:
-                    self._put_away(*first)
-            while self._bytes > settings.OUTCOMES_KEPT_BYTES and self._held:
-                self._put_away(*self._held.popitem(last=False)[1])
+                continue
+            self._away.discard(chunk)
+            known = self._held.pop(id(chunk), None)
+            if known is not None:
+                self._bytes -= known[1]
 
     def _put_away(self, chunk: Chunk, size: int) -> None:
         self._bytes -= size
@@ -82,50 +96,46 @@ class Shelf:
         self._spool.flush()
         return at
 
-    def take(self, chunk: Chunk) -> Frame:
-        """Return a chunk's payload, which is not kept any more; raises JournalError if it is gone."""
-        with self._lock:
-            known = self._held.pop(id(chunk), None)
-            if known is not None:
-                self._bytes -= known[1]
-            data = chunk.data
-            if data is None and chunk.row < 0 and self._spool is not None:
-                size = int.from_bytes(os.pread(self._spool.fileno(), 8, -1 - chunk.row), "little")
-                data = os.pread(self._spool.fileno(), size, 7 - chunk.row)
-        if data is None:
-            if self._journal is None:
-                raise RuntimeError("a chunk without data")
-            data = self._journal.payload(chunk.row)
-        with self._lock:
-            self._away.discard(chunk)
-        return data
+    def close(self) -> None:
+        """Close the journal, which is opened again if somebody looks, and hold no memory that others have mapped."""
+        self._take_seen()
+        while self._segments:
+            chunk, _ = self._segments.popleft()
+            if (data := chunk.data) is not None:
+                chunk.data = bytes(data)
+        if self._journal is not None:
+            self._journal.close()
+
+    # --- from any thread -----------------------------------------------------------------------------------
+
+    def payload(self, chunk: Chunk) -> Frame:
+        """Return a chunk's payload, wherever it is; raises JournalError if it is gone."""
+        data = chunk.data
+        if data is not None:
+            return data
+        if chunk.row < 0 and self._spool is not None:
+            size = int.from_bytes(os.pread(self._spool.fileno(), 8, -1 - chunk.row), "little")
+            return os.pread(self._spool.fileno(), size, 7 - chunk.row)
+        return self.again(chunk)
+
+    def looked_at(self, chunk: Chunk) -> None:
+        """Take note that a chunk's payload is needed no more."""
+        self._seen.append((chunk, False))
 
     def lends(self, chunk: Chunk) -> bool:
         """Tell whether a chunk's values can be read again, so that none need be kept; they will be, if it is so."""
         if chunk.row <= 0 or self._journal is None:
             return False
-        with self._lock:
-            self._away.add(chunk)
+        self._seen.append((chunk, True))
         return True
 
     def again(self, chunk: Chunk) -> Frame:
-        """Return the payload of a chunk whose values were lent; raises JournalError if it is gone."""
+        """Return the payload of a chunk from the journal; raises JournalError if it is gone."""
         if self._journal is None:
             raise RuntimeError("a chunk without data")
         return self._journal.payload(chunk.row)
 
-    @property
     def needs_journal(self) -> bool:
-        """Whether there are outcomes that stand in the journal only."""
-        with self._lock:
-            return len(self._away) > 0
-
-    def close(self) -> None:
-        """Close the journal, which is opened again if somebody looks, and hold no memory that others have mapped."""
-        with self._lock:
-            while self._segments:
-                chunk, _ = self._segments.popleft()
-                if chunk.data is not None:
-                    chunk.data = bytes(chunk.data)
-        if self._journal is not None:
-            self._journal.close()
+        """Tell whether there are outcomes that stand in the journal only; called when the I/O thread has ended."""
+        self._take_seen()
+        return len(self._away) > 0

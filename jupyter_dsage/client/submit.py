@@ -1,23 +1,27 @@
-"""Gathers consecutive `submit` calls: what is submitted while the workers have enough to do travels in one segment.
+"""Single calls (`Session.submit`): handed over one by one, numbered and gathered by the I/O thread.
 
-A call whose arguments are numbers takes a short way (about 1 us): it is numbered and put behind the one before.
+The user's thread only makes a `Job` and hands it over with its call, in one step (about 1 us): a call that an exception
+kept from being handed over was never made, and no other one has its number. What is submitted while the workers have
+enough to do travels in one segment.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_dsage import settings
+from jupyter_dsage.client.job import Job
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import payload
 from jupyter_dsage.wire.codec import too_large
 
 if TYPE_CHECKING:
+    import collections
     from collections.abc import Iterator
 
     from jupyter_dsage.client.batch import Batch
-    from jupyter_dsage.client.job import Job
     from jupyter_dsage.client.link import ChildLink
     from jupyter_dsage.client.outbox import Post
 
@@ -27,8 +31,20 @@ NUMBERS = frozenset({int, float, complex, bool, type(None)})
 """Arguments whose size needs no look."""
 
 
+class Call(NamedTuple):
+    """One call on its way to the I/O thread."""
+
+    submitter: Submitter
+    job: Job
+    function: str
+    numbers: bool
+    """Whether its arguments are a tuple of numbers."""
+    packed: Any
+    size: int
+
+
 class _Gathered:
-    """Calls of one function that go out together when their turn comes.
+    """Calls of one function that go out together when their turn comes; the I/O thread's (see `outbox.Deferred`).
 
     `room`: how many more may join, 0 once something was posted behind; `numbers`: each is a tuple of numbers.
     """
@@ -36,6 +52,7 @@ class _Gathered:
     def __init__(self, batch: Batch, function: str, *, numbers: bool) -> None:
         self.function = function
         self.numbers = numbers
+        self.first = batch.next_number()
         self.calls: list[Any] = []
         self.size = 0
         self.room = settings.SUBMITTED_TOGETHER
@@ -43,21 +60,22 @@ class _Gathered:
         self._born = time.monotonic()
 
     def due(self) -> bool:
-        """Tell whether to send now: workers may idle, or it has gathered long enough (see `outbox.Deferred`)."""
+        """Tell whether to send now: workers may idle, or it has gathered long enough."""
         enough = settings.WAITING_JOBS_PER_SLOT * max(1, self._batch.pace()[0])
         waiting = self._batch.waiting() - len(self.calls)
         return waiting < enough or time.monotonic() - self._born > settings.GATHER_SECONDS
 
     def __call__(self) -> Iterator[Post]:
-        """Make the messages; called by who sends."""
-        batch = self._batch
-        with batch.edit:
-            self.room = 0
+        """Make the messages."""
+        batch, first = self._batch, self.first
+        self.room = 0
         if self.numbers:
-            yield m.AddJobs(batch.number, self.function, len(self.calls)), (batch.packing.dump_numbers(self.calls),)
+            frames = (batch.packing.dump_numbers(self.calls),)
+            yield m.AddJobs(batch.number, self.function, len(self.calls), first=first), frames
             return
         for part in _parts(self.calls):
-            yield m.AddJobs(batch.number, self.function, len(part)), (batch.packing.dump_packed(part),)
+            yield m.AddJobs(batch.number, self.function, len(part), first=first), (batch.packing.dump_packed(part),)
+            first += len(part)
 
 
 def _parts(calls: list[Packed]) -> Iterator[list[Packed]]:
@@ -91,47 +109,75 @@ class Submitter:
     def __init__(self, batch: Batch, link: ChildLink) -> None:
         self.batch = batch
         self._link = link
-        self._last = _Gathered(batch, "", numbers=False)
+        self._last: _Gathered | None = None
+
+    # --- from any thread -----------------------------------------------------------------------------------
 
     def quick(self, function: str, args: tuple[Any, ...]) -> Job | None:
-        """Number a call whose arguments are numbers, behind others of its function; None where it must go by `submit`.
+        """Submit a call whose arguments are numbers; None where it must go by `submit`.
 
         As short as can be: 100,000 calls of it are what a loop over `submit` takes.
         """
         for value in args:
             if type(value) not in NUMBERS:
                 return None
-        with self.batch.edit:
-            last = self._last
-            if last.room <= 0 or last.function != function or not last.numbers:
-                return None
-            job = self.batch.one_more()
-            last.room -= 1
-            last.calls.append(args)
-            return job
+        batch = self.batch
+        if batch.over is not None:
+            return None
+        job = Job(batch.ledger)
+        self._hand_over(Call(self, job, function, numbers=True, packed=args, size=0))
+        return job
 
     def submit(self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
-        """Number one job, have it sent, and return it; raises UnpicklableError, SessionLost."""
+        """Have one call numbered and sent, and return its job; raises UnpicklableError, SessionLost."""
         self.batch.session.check_alive()
         self._link.wait_for_room()
-        number, packing = len(self.batch), self.batch.packing
+        packing = self.batch.packing
         numbers = not kwargs and packing is payload and NUMBERS.issuperset(map(type, args))
-        call = args if numbers else packing.pack_call(args, kwargs, number)
-        size = 0 if numbers else _size(call)
+        packed = args if numbers else packing.pack_call(args, kwargs, self.batch.ledger.total)
+        size = 0 if numbers else _size(packed)
         if size > settings.MAX_FRAME_BYTES // 2:  # half, since others may travel with it
-            raise too_large(f"the arguments of job {number}", size)
-        with self.batch.edit:
-            job = self.batch.one_more()
-            last = self._last
-            if last.room > 0 and last.function == function and last.numbers == numbers:
-                last.room -= 1
-                last.calls.append(call)
-                last.size += size
-                self._link.charge(size)
-                return job
-            self._last = last = _Gathered(self.batch, function, numbers=numbers)
-            last.room -= 1
-            last.calls.append(call)
-            last.size = size
-            self._link.post_later(last)
+            raise too_large(f"the arguments of job {self.batch.ledger.total}", size)
+        job = Job(self.batch.ledger)
+        self._hand_over(Call(self, job, function, numbers, packed, size))
+        if size > settings.LARGE_PAYLOAD_BYTES:
+            job.index  # noqa: B018  (numbered: its bytes are counted before the next ones come)
         return job
+
+    def _hand_over(self, call: Call) -> None:
+        idle = not self._link.awake and self.batch.waiting() == 0
+        self._link.submit(call)
+        self.batch.check_alive()  # it may have ended meanwhile
+        if idle:  # it is sent before this thread keeps the interpreter for itself, if it does
+            with contextlib.suppress(TimeoutError):
+                self._link.call(lambda: None, settings.HAND_OVER_SECONDS)
+
+    # --- from the I/O thread -------------------------------------------------------------------------------
+
+    def take(self, call: Call, handed: collections.deque[Any]) -> None:
+        """Number a call, and those of its kind that come next in `handed`, and gather them."""
+        calls = [call]
+        while handed:
+            other = handed[0]
+            if type(other) is not Call or other.submitter is not self or other.function != call.function:
+                break
+            if other.numbers != call.numbers:
+                break
+            calls.append(handed.popleft())
+        self._gather(calls)
+
+    def _gather(self, calls: list[Call]) -> None:
+        head = calls[0]
+        while calls:
+            last = self._last
+            if last is None or last.room <= 0 or last.function != head.function or last.numbers != head.numbers:
+                self._last = last = _Gathered(self.batch, head.function, numbers=head.numbers)
+                self._link.post_later(last)
+            taken, calls = calls[: last.room], calls[last.room :]
+            self.batch.number_jobs([call.job for call in taken])
+            last.room -= len(taken)
+            last.calls += [call.packed for call in taken]
+            size = sum(call.size for call in taken)
+            last.size += size
+            if size:
+                self._link.charge(size)

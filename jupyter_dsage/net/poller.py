@@ -6,10 +6,10 @@ that; where there are some, zmq waits for them and for the selector.
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 import selectors
-import threading
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -47,18 +47,17 @@ class Poller:
         self._many: set[Many] = set()
         self._zmq: Any = None
         self._sockets: dict[Any, Source] = {}
-        self._wake_out, self._wake_in = os.pipe()
-        os.set_blocking(self._wake_out, False)
-        os.set_blocking(self._wake_in, False)
+        self._wake_out, self._wake_in = socket.socketpair()
+        """Sockets, since one that is closed says so: `wake` needs no lock, which an interrupt could leave held."""
+        self._wake_out.settimeout(0)
+        self._wake_in.settimeout(0)
         self._selector.register(self._wake_out, _READ, None)
-        self._open = threading.Lock()
-        """Held to write to the pipe, so that `wake` never hits a descriptor that has become somebody else's."""
 
     def watch(self, source: Source) -> None:
         """See `transport.Poller`."""
-        socket = getattr(source, "socket", None)
-        if socket is not None:
-            self._watch_zmq(socket, source)
+        of_zmq = getattr(source, "socket", None)
+        if of_zmq is not None:
+            self._watch_zmq(of_zmq, source)
             return
         if isinstance(source, StreamLink):
             if not source.connected():
@@ -71,21 +70,21 @@ class Poller:
         if descriptor not in self._selector.get_map():
             self._selector.register(descriptor, _READ, source)
 
-    def _watch_zmq(self, socket: Any, source: Source) -> None:
+    def _watch_zmq(self, of_zmq: Any, source: Source) -> None:
         if self._zmq is None:
             import zmq
 
             self._zmq = zmq.Poller()
             self._zmq.register(self._selector.fileno(), _READ)  # zmq.POLLIN is this bit
-        self._sockets[socket] = source
-        self._zmq.register(socket, _READ)
+        self._sockets[of_zmq] = source
+        self._zmq.register(of_zmq, _READ)
 
     def unwatch(self, source: Source) -> None:
         """See `transport.Poller`."""
-        socket = getattr(source, "socket", None)
-        if socket is not None:
-            if self._sockets.pop(socket, None) is not None:
-                self._zmq.unregister(socket)
+        of_zmq = getattr(source, "socket", None)
+        if of_zmq is not None:
+            if self._sockets.pop(of_zmq, None) is not None:
+                self._zmq.unregister(of_zmq)
             return
         if isinstance(source, StreamLink):
             self._unconnected.discard(source)
@@ -113,13 +112,13 @@ class Poller:
             self._wish(stream)
         if self._sockets:
             milliseconds = None if seconds is None else math.ceil(max(seconds, 0) * 1000)
-            ready += [self._sockets[socket] for socket, _ in self._zmq.poll(milliseconds) if socket in self._sockets]
+            ready += [self._sockets[each] for each, _ in self._zmq.poll(milliseconds) if each in self._sockets]
             seconds = 0
         events = self._selector.select(seconds)
         over = not events and not self._unconnected
         for key, kind in events:
             if key.data is None:
-                os.read(self._wake_out, 65536)
+                self._wake_out.recv(4096)
                 over = True
                 continue
             if kind & _WRITE:
@@ -142,19 +141,11 @@ class Poller:
 
     def wake(self) -> None:
         """See `transport.Poller`."""
-        with self._open:
-            if self._wake_in < 0:
-                return  # closed; the other thread has not heard yet
-            try:
-                os.write(self._wake_in, b".")
-            except BlockingIOError:
-                return  # the pipe is full of wake-ups already
+        with contextlib.suppress(OSError):  # full of wake-ups already, or closed: the other thread has not heard yet
+            self._wake_in.send(b".")
 
     def close(self) -> None:
         """See `transport.Poller`."""
-        with self._open:
-            if self._wake_out >= 0:
-                self._selector.close()
-                os.close(self._wake_out)
-                os.close(self._wake_in)
-                self._wake_out = self._wake_in = -1
+        self._selector.close()
+        self._wake_out.close()
+        self._wake_in.close()

@@ -57,6 +57,7 @@ class Connection:
         self.over = ""
         """Why the session is over; empty while it is not."""
         self._link = ChildLink(child, self, m.WatchSession(on=True))
+        self._link.start()
 
     # --- on the event loop ---------------------------------------------------------------------------------
 
@@ -186,6 +187,10 @@ class Connection:
                 return next_child
             next_child.detach()
         return None
+
+    def broken(self, error: BaseException) -> None:
+        """See `link.Receiver`."""
+        self.over = self.over or f"the thread that sees it has ended by a defect: {error!r}."
 
     def ended(self) -> None:
         """See `link.Receiver`."""

@@ -189,7 +189,7 @@ class JournalReader:
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._mapping = not on_network(folder)  # what is mapped must not go away
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
 
     def payload(self, row: int) -> Frame:
@@ -210,11 +210,15 @@ class JournalReader:
         return self._db
 
     def close(self) -> None:
-        """Close it."""
-        with self._lock:
+        """Close it, unless a thread is in the middle of a long read; then it is closed when it is collected."""
+        if not self._lock.acquire(timeout=settings.READER_CLOSE_SECONDS):
+            return
+        try:
             if self._db is not None:
                 self._db.close()
                 self._db = None
+        finally:
+            self._lock.release()
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import reprlib
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dsage.wire.twice import FailedTwiceError, twice
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -35,8 +37,8 @@ def note(text: str) -> str:
 
 def _safe(value: Any) -> str:
     try:
-        return _repr.repr(value)
-    except BaseException:  # noqa: BLE001  (a user's repr may raise anything)
+        return twice(lambda: _repr.repr(value))
+    except FailedTwiceError:  # a user's repr may raise anything
         return f"<{type(value).__qualname__}>"
 
 

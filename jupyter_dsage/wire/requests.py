@@ -47,6 +47,8 @@ class AddJobs(Message, frozen=True, tag="add"):
     count: Count
     offer: Number = 0
     """That of `Offered` if somebody else brought them, else 0."""
+    first: int = -1
+    """The number of the first, as the client counts; -1 where it does not (journals of earlier versions)."""
 
 
 class SkipJobs(Message, frozen=True, tag="skip"):
@@ -54,6 +56,8 @@ class SkipJobs(Message, frozen=True, tag="skip"):
 
     batch: Number
     count: Count
+    first: int = -1
+    """As of `AddJobs`."""
 
 
 class Cancel(Message, frozen=True, tag="cancel"):

@@ -83,6 +83,8 @@ class Refused(Message, frozen=True, tag="refused"):
     """The child does not take this peer, or this message; one sentence says why. Also child -> worker."""
 
     reason: Text
+    batch: Number = 0
+    """The batch whose jobs were refused, 0 if none were."""
 
 
 # --- child -> worker -----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from pathlib import Path
 from jupyter_dsage import settings
 from jupyter_dsage.child.loop import Child
 from jupyter_dsage.client.ledger import CANCELLED, Ledger
-from jupyter_dsage.client.outbox import Outbox
+from jupyter_dsage.client.outbox import Outbox, encoded
 from jupyter_dsage.client.record import Ended
 from jupyter_dsage.core.ranges import Ranges
 from jupyter_dsage.errors import WorkerLost
@@ -232,7 +232,7 @@ class Batch:
 
     def __init__(self, number, *, once):
         self.number, self.once, self.total = number, once, 0
-        self.ledger = Ledger(f"b{number}", lambda _run: None, lambda: True)
+        self.ledger = Ledger(f"b{number}", self)
 
 
 class Client:
@@ -249,7 +249,7 @@ class Client:
         """Calls of `add` that are still to come."""
 
     def post(self, message, *frames):
-        self.outbox.put(self.outbox.encoded(message, *frames))
+        self.outbox.put(encoded(message, *frames))
 
     def connect(self, net):
         self.link = net.connect(f"ipc://{self.storm.folder}/client.sock")
@@ -323,9 +323,10 @@ class Client:
 
     def add(self, number, count):
         batch = self.batches[number]
+        first = batch.total
         batch.total += count
         batch.ledger.grow(batch.total)
-        self.post(m.AddJobs(number, FUNCTION, count), b"segment")
+        self.post(m.AddJobs(number, FUNCTION, count, first=first), b"segment")
 
     def add_later(self, number, count):
         self.coming -= 1

@@ -6,7 +6,7 @@ import collections
 
 import pytest
 
-from jupyter_dsage.client.outbox import Outbox
+from jupyter_dsage.client.outbox import Outbox, encoded
 from jupyter_dsage.errors import PeerGoneError
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
@@ -47,5 +47,5 @@ def test_what_is_posted_behind_a_group_closes_it() -> None:
     outbox, group = Outbox(), Several()
     outbox.put(group)
     assert group.room == 10
-    outbox.put(outbox.encoded(m.Pause(1)))
+    outbox.put(encoded(m.Pause(1)))
     assert group.room == 0

@@ -1,0 +1,302 @@
+"""P15: an exception that a signal raises at any point of the user's thread tears nothing.
+
+Each public call is interrupted at each of its lines, one at a time (at any fifth step of the interpreter in
+`make test-all`); then every result is that of its own arguments, and
+nothing hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures as cf
+import itertools
+import random
+import signal
+from concurrent.futures import CancelledError
+
+import pytest
+
+import jupyter_dsage as dsage
+from jupyter_dsage.testing.fake_session import FakeSession
+from tests.interrupts import Interrupter
+from tests.process import jobs
+
+COUNT = 12
+SECONDS = 20
+"""Within this everything ends."""
+
+
+class Tried:
+    """A session, and what was asked of it: for each name of a batch, the numbers whose squares it is to return."""
+
+    def __init__(self, session):
+        self.session = session
+        self.numbers = itertools.count(1000)
+        self.asked = {}
+
+    def named(self, count=COUNT):
+        """Return the name and the numbers of a new batch."""
+        numbers = [next(self.numbers) for _ in range(count)]
+        self.asked[name := f"b{numbers[0]}"] = numbers
+        return name, numbers
+
+    def batch(self, count=COUNT):
+        """Return a new batch that nobody interrupts."""
+        name, numbers = self.named(count)
+        return self.session.map(jobs.square, numbers, name=name)
+
+    def failed(self):
+        """Return an ended batch with a failed job, and forget it: what a retry gives is no square."""
+        batch = self.session.map(lambda x: 1 / x, [0, 1])
+        batch.wait(SECONDS)
+        return batch
+
+    def check(self):
+        """Submit and scatter once more: each value is the square of its own argument."""
+        numbers = [next(self.numbers) for _ in range(3)]
+        made = [self.session.submit(jobs.square, number) for number in numbers]
+        assert [job.result(SECONDS) for job in made] == [number**2 for number in numbers]
+        made = self.session.submit(sum, [numbers[0], 1])
+        assert made.result(SECONDS) == numbers[0] + 1
+        assert self.session.map(jobs.square, numbers).results(timeout=SECONDS) == [number**2 for number in numbers]
+
+    def check_all(self):
+        """Look at all batches that were asked for: what there is of them is right, and has ended."""
+        for name, numbers in self.asked.items():
+            if name not in self.session.batches:
+                continue  # it was interrupted before it was begun
+            for number, value in zip(numbers, self.session.batches[name].results("return", SECONDS), strict=False):
+                assert value == number**2 or isinstance(value, CancelledError), (name, number, value)
+        submitted = self.session.batches["submit"]
+        assert submitted.wait(SECONDS)
+        assert {"waiting": 0, "failed": 0, "lost": 0}.items() <= submitted.counts.items()
+
+
+def scatter(tried):
+    name, numbers = tried.named()
+    return lambda: tried.session.scatter(jobs.square, [((number,), {}) for number in numbers], name=name)
+
+
+def map_(tried):
+    name, numbers = tried.named()
+    return lambda: tried.session.map(jobs.square, numbers, name=name)
+
+
+def map_a_generator(tried):
+    name, numbers = tried.named()
+    return lambda: tried.session.map(lambda x: x * x, (number for number in numbers), name=name)
+
+
+def add(tried):
+    name, numbers = tried.named(2 * COUNT)
+    batch = tried.session.map(jobs.square, numbers[:COUNT], name=name)
+    return lambda: batch.add(numbers[COUNT:])
+
+
+def cancel(tried):
+    batch = tried.batch()
+    return batch.cancel
+
+
+def cancel_a_job(tried):
+    batch = tried.batch()
+    return batch[5].cancel
+
+
+def retry(tried):
+    batch = tried.failed()
+    return batch.retry
+
+
+def results(tried):
+    batch = tried.batch()
+    return lambda: batch.results(timeout=SECONDS)
+
+
+def wait(tried):
+    batch = tried.batch()
+    return lambda: batch.wait(SECONDS)
+
+
+def as_completed(tried):
+    batch = tried.batch()
+    return lambda: [job.result(SECONDS) for job in batch.as_completed(SECONDS)]
+
+
+def futures_wait(tried):
+    batch = tried.batch(3)
+    return lambda: cf.wait(batch, SECONDS)
+
+
+def futures_as_completed(tried):
+    batch = tried.batch(3)
+    return lambda: [job.result() for job in cf.as_completed(batch, SECONDS)]
+
+
+def callback(tried):
+    batch = tried.batch()
+    return lambda: batch[3].add_done_callback(lambda _: None)
+
+
+def awaited(tried):
+    batch = tried.batch()
+
+    async def main():
+        return await batch
+
+    return lambda: asyncio.run(main())
+
+
+def job_result(tried):
+    batch = tried.batch()
+    return lambda: (batch[7].result(SECONDS), batch[8].exception(SECONDS), batch[9].done(), batch[-1].output)
+
+
+def watch(tried):
+    batch = tried.batch()
+    return lambda: (batch.watch(lambda _: None)(),)
+
+
+def looks(tried):
+    batch = tried.batch()
+    return lambda: (batch.counts, batch.failed, repr(batch), batch.ready(), batch.snapshot(), batch.describe(2))
+
+
+def executor(tried):
+    made = tried.session.executor()
+    return lambda: (made.submit(jobs.square, 3), list(made.map(jobs.square, [1, 2])), made.shutdown())
+
+
+CALLS = {
+    "submit": lambda tried: lambda: tried.session.submit(jobs.square, next(tried.numbers)),
+    "submit a list": lambda tried: lambda: tried.session.submit(sum, [1, 2]),
+    "submit a lambda": lambda tried: lambda: tried.session.submit(lambda x: x * x, 4),
+    "submit and wait": lambda tried: lambda: tried.session.submit(jobs.square, 5).result(SECONDS),
+    "scatter": scatter,
+    "map": map_,
+    "map a generator": map_a_generator,
+    "add": add,
+    "cancel": cancel,
+    "cancel a job": cancel_a_job,
+    "retry": retry,
+    "results": results,
+    "wait": wait,
+    "as_completed": as_completed,
+    "futures.wait": futures_wait,
+    "futures.as_completed": futures_as_completed,
+    "a callback": callback,
+    "await": awaited,
+    "a job's result": job_result,
+    "watch": watch,
+    "looks": looks,
+    "an executor": executor,
+    "settle": lambda tried: lambda: tried.session.settle(SECONDS),
+    "refresh": lambda tried: lambda: tried.session.refresh(SECONDS),
+    "attach": lambda tried: lambda: dsage.attach(tried.session.id),
+    "sessions": lambda _: dsage.sessions,
+    "len of submitted": lambda tried: lambda: len(tried.session.batches["submit"]),
+    "limit": lambda tried: lambda: setattr(tried.batch(), "limit", 2),
+    "engines": lambda tried: lambda: (tried.session.scale("local:", 2), tried.session.wait_for_workers(SECONDS)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("steps", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["lines", "steps"])
+def test_an_interrupt_at_any_place_of_a_call_tears_nothing(shared, name, steps):
+    interrupter = Interrupter(steps=steps)
+    shared.check()
+    while interrupter.raises(CALLS[name](shared)):
+        shared.check()
+    assert interrupter.count > 3, "hardly anything was interrupted"
+    shared.check_all()
+
+
+@pytest.fixture(scope="module")
+def one_session():
+    with dsage.spawn("local:?slots=2") as session:
+        yield session
+
+
+@pytest.fixture
+def shared(one_session):
+    """Return the one session, with no batches of other tests to look at."""
+    return Tried(one_session)
+
+
+def test_the_first_submit_of_a_session_is_made_or_not_at_any_line():
+    interrupter = Interrupter()
+    reached = True
+    while reached:
+        with FakeSession({"here": 2}) as session:
+            reached = interrupter.raises(lambda session=session: session.submit(jobs.square, 3))
+            assert session.submit(jobs.square, 4).result(SECONDS) == 16
+    assert interrupter.count > 30
+
+
+@pytest.mark.parametrize("how", ["die", "detach"])
+def test_a_session_whose_end_was_interrupted_ends_when_asked_again(how):
+    interrupter = Interrupter()
+    reached = True
+    while reached:
+        session = FakeSession({"here": 1})
+        session.map(jobs.square, [1, 2])
+        reached = interrupter.raises(getattr(session, how))
+        session.die()
+        with pytest.raises(dsage.SessionLost):
+            session.map(jobs.square, [1])
+    assert interrupter.count > 10
+
+
+class Alarms:
+    """While it is used as a context, raises KeyboardInterrupt in the main thread every 2 ms or so, by chance."""
+
+    def __init__(self, seed):
+        self._dice = random.Random(seed)
+        self.count = 0
+        self._on = False
+
+    def _ring(self, _number, _frame):
+        if self._on and self._dice.random() < 0.5:
+            self.count += 1
+            raise KeyboardInterrupt
+
+    def __enter__(self):
+        self._before = signal.signal(signal.SIGALRM, self._ring)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        self._on = True
+        return self
+
+    def __exit__(self, *_):
+        self._on = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._before)
+
+
+def some_calls(tried, made):
+    """Submit some calls, and scatter now and then (thousands of batches make a child slow)."""
+    for _ in range(20):
+        number = next(tried.numbers)
+        made.append((tried.session.submit(jobs.square, number), number))
+    made[-1][0].result(SECONDS)
+    if len(tried.asked) < len(made) // 200:
+        name, numbers = tried.named()
+        batch = tried.session.map(jobs.square, numbers, name=name)
+        batch[0].result(SECONDS)
+        batch.cancel()
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4))])
+def test_two_thousand_interrupts_at_random_moments_tear_nothing(shared, seed):
+    shared.check()
+    made = []
+    alarms = Alarms(seed)
+    while alarms.count < 2000:
+        try:
+            with alarms:
+                some_calls(shared, made)
+        except KeyboardInterrupt:
+            continue
+    for job, number in made:
+        assert job.result(SECONDS) == number**2
+    shared.check()
+    shared.check_all()
