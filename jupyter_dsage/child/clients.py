@@ -16,7 +16,7 @@ import msgspec
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
-from jupyter_dsage.store.sessions import lives
+from jupyter_dsage.process_identity import Start, lives
 from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
@@ -36,7 +36,7 @@ class Client:
 
     number: int
     pid: int
-    started: float
+    started: Start
     look: bool
     operator: bool = False
     got: int = 0
@@ -60,9 +60,9 @@ class Clients:
         """Batch -> the client that adds to it."""
         self._adopted: dict[int, int] = _noted(journal, "adopted", dict[int, int]) or {}
         """Those of them that another client has opened."""
-        here = _noted(journal, "here", dict[int, tuple[int, float]]) or {}
+        here = _noted(journal, "here", dict[int, tuple[int, Start]]) or {}
         self._awaited = {number: process for number, process in here.items() if lives(*process)}
-        """Clients of an earlier child that may come back: number -> pid and start time."""
+        """Clients of an earlier child that may come back: number -> pid and start."""
         self._await_until = time.monotonic() + settings.REVIVAL_SECONDS
         self._numbers = int(journal.meta("clients", "0")) if journal else 0
         self._next_check = 0.0

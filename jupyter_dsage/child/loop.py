@@ -26,8 +26,9 @@ from jupyter_dsage.core.scheduler import Scheduler
 from jupyter_dsage.core.states import State
 from jupyter_dsage.errors import EngineError, MissingError, ProtocolError
 from jupyter_dsage.net.sweep import sweep as sweep_processes
+from jupyter_dsage.process_identity import lives
 from jupyter_dsage.store.journal import Journal
-from jupyter_dsage.store.sessions import lives, sweep, sweep_runtime, took_over, write_connection
+from jupyter_dsage.store.sessions import sweep, sweep_runtime, took_over, write_connection
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.setup import EngineSetup
 

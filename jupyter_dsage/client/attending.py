@@ -23,7 +23,7 @@ from jupyter_dsage.client.shelf import Shelf
 from jupyter_dsage.client.start import find_child
 from jupyter_dsage.client.waiting import Reply
 from jupyter_dsage.errors import DsageError, EngineError, SessionLost, StartError
-from jupyter_dsage.lazy import psutil
+from jupyter_dsage.process_identity import own_start
 from jupyter_dsage.store.sessions import read
 from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import messages as m
@@ -136,8 +136,7 @@ class Attending:
         """See `link.Receiver`."""
         python = "{}.{}".format(*sys.version_info)
         version = VERSION
-        started = psutil.Process().create_time()
-        return m.Hello(settings.PROTOCOL, version, python, os.getpid(), started, self._client, self._look)
+        return m.Hello(settings.PROTOCOL, version, python, os.getpid(), own_start(), self._client, self._look)
 
     def receive(self, message: m.Message, frames: list[bytes | memoryview]) -> None:
         """See `link.Receiver`."""

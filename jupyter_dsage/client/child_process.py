@@ -16,12 +16,13 @@ from typing import IO, TYPE_CHECKING, Protocol
 from jupyter_dsage import settings
 from jupyter_dsage.errors import StartError
 from jupyter_dsage.lazy import psutil
-from jupyter_dsage.store.sessions import Connection, lives
+from jupyter_dsage.process_identity import lives, pidfd_of, send_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dsage.net.transport import FileLike, Network
+    from jupyter_dsage.store.sessions import Connection
 
 
 class Started(Protocol):
@@ -185,16 +186,15 @@ class OtherChild(_Reached):
 
     def look_after(self) -> None:
         """See `Started`."""
-        if self.patience.over() and lives(self.connection.pid, self.connection.started):
-            os.kill(self.pid, signal.SIGKILL)
+        if self.patience.over():
+            send_signal(self.connection.pid, self.connection.started)
 
     def release(self) -> str:
         """See `Started`."""
         deadline = time.monotonic() + settings.DIE_SECONDS
         while lives(self.connection.pid, self.connection.started) and time.monotonic() < deadline:
             time.sleep(0.01)
-        if lives(self.connection.pid, self.connection.started):
-            os.kill(self.pid, signal.SIGKILL)
+        send_signal(self.connection.pid, self.connection.started)
         self.detach()
         shutil.rmtree(self.folder, ignore_errors=True)
         return "no word of why"
@@ -208,20 +208,19 @@ class OtherChild(_Reached):
 class Life:
     """A descriptor that becomes readable when a process ends that is not a child of this one.
 
-    A pidfd on Linux; elsewhere a pipe that a thread closes, which looks ten times a second.
+    A pidfd where the system has it; elsewhere a pipe that a thread closes, which looks ten times a second.
     """
 
     def __init__(self, process: Connection) -> None:
         self._closed = False
-        if hasattr(os, "pidfd_open"):
-            try:
-                self._descriptor = os.pidfd_open(process.pid)
-            except ProcessLookupError:
-                self._descriptor, end = os.pipe()  # gone already: readable at once
-                os.close(end)
+        if (descriptor := pidfd_of(process.pid, process.started)) is not None:
+            self._descriptor = descriptor
             return
         self._descriptor, end = os.pipe()
-        threading.Thread(target=self._look, args=(process, end), name="dsage-life", daemon=True).start()
+        if lives(process.pid, process.started):
+            threading.Thread(target=self._look, args=(process, end), name="dsage-life", daemon=True).start()
+        else:
+            os.close(end)  # gone already: readable at once
 
     def _look(self, process: Connection, end: int) -> None:
         while not self._closed and lives(process.pid, process.started):

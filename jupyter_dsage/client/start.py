@@ -24,6 +24,7 @@ from jupyter_dsage.client.child_process import ChildProcess, OtherChild, Started
 from jupyter_dsage.errors import StartError, UsageError
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
+from jupyter_dsage.process_identity import own_start
 from jupyter_dsage.store import sessions
 from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire.setup import ChildSetup
@@ -50,12 +51,11 @@ def start_child(
     """
     session = sessions.new_id()
     store = _new_store(session) if journal else ""
-    owner, started = _me()
     setup = ChildSetup(
         session,
         sessions.new_runtime_folder(runtime_folder()),
-        owner,
-        started,
+        os.getpid(),
+        own_start(),
         tuple(engine.setup() for engine in engines),
         _cwd(),
         tuple(entry or _cwd() for entry in sys.path),
@@ -114,12 +114,11 @@ def revive(record: Record, log: Log = None, *, alone: bool = False) -> ChildProc
 
     `alone`: not for this process, which is no client of it: it runs in the Python that the session had, and stays.
     """
-    owner, started = _me()
     setup = msgspec.structs.replace(
         record.setup,
         folder=sessions.new_runtime_folder(runtime_folder()),
-        owner=owner,
-        owner_started=started,
+        owner=os.getpid(),
+        owner_started=own_start(),
         python=record.setup.python if alone else sys.executable,
         stay=alone or record.setup.stay,
     )
@@ -205,12 +204,6 @@ class Starting:
             if not data:
                 raise OSError(f"it ended with exit code {process.wait()}")
             word += data
-
-
-def _me() -> tuple[int, float]:
-    import psutil
-
-    return os.getpid(), psutil.Process().create_time()
 
 
 def _cwd() -> str:

@@ -21,7 +21,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.client.child_process import OtherChild
 from jupyter_dsage.client.link import ChildLink
 from jupyter_dsage.errors import DsageError, EngineError, MissingError, SessionLost
-from jupyter_dsage.lazy import psutil
+from jupyter_dsage.process_identity import own_start
 from jupyter_dsage.server import registry
 from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import messages as m
@@ -164,8 +164,7 @@ class Connection:
     def hello(self) -> m.Hello:
         """See `link.Receiver`."""
         python = "{}.{}".format(*sys.version_info)
-        started = psutil.Process().create_time()
-        return m.Hello(settings.PROTOCOL, VERSION, python, os.getpid(), started, operator=True)
+        return m.Hello(settings.PROTOCOL, VERSION, python, os.getpid(), own_start(), operator=True)
 
     def receive(self, message: m.Message, frames: list[Frame]) -> None:
         """See `link.Receiver`."""

@@ -13,15 +13,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
-from jupyter_dsage.lazy import psutil
+from jupyter_dsage.process_identity import boot_id
 from jupyter_dsage.wire import segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     Frame = bytes | memoryview
 
@@ -37,7 +37,7 @@ class PayloadFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(mode=0o700, exist_ok=True)
-        self.boot = _boot()
+        self.boot = boot_id() or os.urandom(8).hex()  # unknown: only what is sure counts later
 
     def path(self, row: int) -> Path:
         """Return the file of a row's payload, if it has one."""
@@ -82,10 +82,3 @@ class PayloadFiles:
         except OSError:
             return False
         return found == size and boot in (SURE, self.boot)
-
-
-def _boot() -> str:
-    """Return what is another after each start of the machine."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return str(psutil.boot_time())

@@ -16,16 +16,16 @@ from pathlib import Path
 import msgspec
 
 from jupyter_dsage import settings
-from jupyter_dsage.lazy import psutil
+from jupyter_dsage.process_identity import Start, lives, own_start
 from jupyter_dsage.store.private import write_private
 from jupyter_dsage.wire.setup import ChildSetup
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """A connection file: the child's pid and start time (seconds since the epoch)."""
+    """A connection file: the child's pid and start (see `process_identity`)."""
 
     pid: int
-    started: float
+    started: Start
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -118,8 +118,7 @@ def sweep_runtime(base: str) -> None:
 
 
 def _me() -> bytes:
-    me = psutil.Process()
-    return msgspec.json.encode(Connection(me.pid, me.create_time()))
+    return msgspec.json.encode(Connection(os.getpid(), own_start()))
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -140,15 +139,6 @@ def records() -> list[Record]:
     """Return all sessions that left a record, oldest first."""
     found = [record for folder in sessions_folder().iterdir() if (record := read(folder)) is not None]
     return sorted(found, key=lambda record: record.created)
-
-
-def lives(pid: int, started: float) -> bool:
-    """Tell whether a process lives that has this pid and this start time (seconds since the epoch)."""
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def took_over(setup: ChildSetup) -> str:

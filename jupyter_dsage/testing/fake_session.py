@@ -11,12 +11,11 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING
 
-import psutil
-
 from jupyter_dsage import settings
 from jupyter_dsage.child.loop import Child
 from jupyter_dsage.client.session import Session
 from jupyter_dsage.net.url_parts import EngineURL, shared_options
+from jupyter_dsage.process_identity import own_start
 from jupyter_dsage.store.sessions import new_id
 from jupyter_dsage.testing.fake_engine import FakeEngine
 from jupyter_dsage.testing.fake_net import FakeNet
@@ -83,9 +82,8 @@ class _Started:
         self.life: IO[bytes] = os.fdopen(self._life, "rb")
         self._child_life: IO[bytes] = os.fdopen(self._lifeline, "rb")
         self._log = _Lines()
-        owner = psutil.Process()
         setup = ChildSetup(
-            self.session, self._folder, owner.pid, owner.create_time(), tuple(url.setup() for url in urls), "", ()
+            self.session, self._folder, os.getpid(), own_start(), tuple(url.setup() for url in urls), "", ()
         )
         self._child = Child(setup, self._net, self._child_life, make)
         self._exit_code = 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from jupyter_dsage.process_identity import Start
 from jupyter_dsage.wire.questions import (
     AddEngine,
     AddExpression,
@@ -156,7 +157,7 @@ __all__ = [
 class Hello(Message, frozen=True, tag="hello"):
     """First message of a client: the versions that must match, and which process it is.
 
-    `started`: its start time (seconds since the epoch); `client`: the number that it had at an earlier child of this
+    `started`: its start (see `process_identity`); `client`: the number that it had at an earlier child of this
     session (0: it is new); `look`: it only looks and gives orders, and nobody is to stay for it; `operator`: the same,
     and it is held to `FROM_OPERATOR`.
     """
@@ -165,7 +166,7 @@ class Hello(Message, frozen=True, tag="hello"):
     package: Name
     python: Name
     pid: Number
-    started: float = 0.0
+    started: Start = ""
     client: Number = 0
     look: bool = False
     operator: bool = False

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from jupyter_dsage.process_identity import Start
 from jupyter_dsage.settings import IDLE_SECONDS, MAX_JOBS
 
 Number = Annotated[int, Meta(ge=0, le=MAX_JOBS)]
@@ -96,8 +97,8 @@ class EngineSetup(Struct, frozen=True, array_like=True):
 class ChildSetup(Struct, frozen=True):
     """What a child is told when it starts, as one line of JSON on its standard input.
 
-    `folder`: the session's own folder, 0700; `owner` and `owner_started`: pid and start time (seconds since the
-    epoch) of the process that started it; `cwd` and `path`: what workers run in; `store`: its folder in the data
+    `folder`: the session's own folder, 0700; `owner` and `owner_started`: pid and start (see `process_identity`) of the
+    process that started it; `cwd` and `path`: what workers run in; `store`: its folder in the data
     directory, where the journal is (empty: no journal); `stay`: it outlives its owner, and leaves when it has
     been without work and clients for `idle` seconds; `name`: what people call the session (empty: by its id);
     `python`: the interpreter that it runs in (empty: that of who starts it).
@@ -106,7 +107,7 @@ class ChildSetup(Struct, frozen=True):
     session: Name
     folder: Name
     owner: Number
-    owner_started: float
+    owner_started: Start
     engines: tuple[EngineSetup, ...]
     cwd: Text
     path: tuple[Text, ...]

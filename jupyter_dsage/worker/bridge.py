@@ -23,10 +23,10 @@ from pathlib import Path
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import StartError
-from jupyter_dsage.lazy import psutil
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
 from jupyter_dsage.net.ssh_carrier import MARKER
+from jupyter_dsage.process_identity import lives, send_signal, start_of
 
 _NAME = re.compile(r"[0-9a-f]{12}")
 _SOCKET = "rooms.sock"
@@ -136,9 +136,10 @@ def answer(path: Path) -> None:
     place = hashlib.sha256(f"{known.place} {name}".encode()).hexdigest()[:12]
     sock = reach(place)
     server = _server_of(sock)
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(server, signal.SIGTERM))
+    started = start_of(server) or ""
+    signal.signal(signal.SIGTERM, lambda *_: send_signal(server, started, signal.SIGTERM))
     wait = settings.DIAL_BACKOFF_SECONDS
-    while _lives(server):
+    while lives(server, started):
         try:
             with call.call(known, name) as line:
                 wait = settings.DIAL_BACKOFF_SECONDS
@@ -150,7 +151,7 @@ def answer(path: Path) -> None:
         else:
             time.sleep(wait)  # a child that hangs up at once is not called as fast as can be
             sock.close()
-            if not _lives(server):
+            if not lives(server, started):
                 return
             try:
                 sock = reach(place, start=False)
@@ -163,14 +164,6 @@ def _server_of(sock: socket.socket) -> int:
     size = struct.calcsize("3i")
     pid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[0]
     return pid
-
-
-def _lives(server: int) -> bool:
-    """Tell whether the room server runs; one that this process started has nobody else to collect it."""
-    try:
-        return psutil.Process(server).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def main() -> None:

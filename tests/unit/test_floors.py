@@ -21,7 +21,7 @@ PACKAGE = "jupyter_dsage"
 SOURCE = Path(__file__).parents[2] / PACKAGE
 
 FLOORS: list[set[str]] = [
-    {"errors", "settings", "ids", "lazy", "version"},
+    {"errors", "settings", "ids", "lazy", "process_identity", "version"},
     {"core", "wire", "services"},
     {"net", "store"},
     {"child", "worker", "client"},

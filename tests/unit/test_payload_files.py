@@ -54,7 +54,7 @@ def test_file_of_an_earlier_boot_counts_if_it_was_synced(tmp_path, monkeypatch):
     assert [row.whole for row in journal.rows()] == [True, True]
     journal.close()
 
-    monkeypatch.setattr(payload_files, "_boot", lambda: "another")
+    monkeypatch.setattr(payload_files, "boot_id", lambda: "another")
     journal = Journal(str(tmp_path))
     assert [row.whole for row in journal.rows()] == [True, False]
     assert journal.files.whole(1, 2_000_000, SURE)
