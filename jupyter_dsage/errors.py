@@ -57,6 +57,10 @@ class NotDataError(DsageError, TypeError):
     """Something for a service is no plain data; the message names it by its path. Convert it first."""
 
 
+class NotOursError(DsageError, OSError):
+    """A file is not this user's own plain file, closed to others. Move it away, or do what the message says."""
+
+
 class JournalError(DsageError, RuntimeError):
     """A session's journal cannot be used; the message names its folder. Attach to the session, or spawn another."""
 

@@ -28,7 +28,7 @@ from jupyter_dsage.errors import EngineError, MissingError, ProtocolError
 from jupyter_dsage.net.sweep import sweep as sweep_processes
 from jupyter_dsage.process_identity import lives
 from jupyter_dsage.store.journal import Journal
-from jupyter_dsage.store.sessions import sweep, sweep_runtime, took_over, write_connection
+from jupyter_dsage.store.sessions import remove_runtime_folder, sweep, sweep_runtime, took_over, write_connection
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.setup import EngineSetup
 
@@ -113,7 +113,7 @@ class Child:
         write_connection(setup.folder)
         if setup.store and (before := took_over(setup)):
             sweep_processes(before)
-            shutil.rmtree(before, ignore_errors=True)
+            remove_runtime_folder(before)
 
     def run(self) -> None:
         """Serve until told to die, or until nobody needs it; leaves nothing behind but its journal."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from jupyter_dsage import settings
-from jupyter_dsage.store.private import write_private
+from jupyter_dsage.private_files import write as write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable

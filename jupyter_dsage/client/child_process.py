@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
-from jupyter_dsage import settings
+from jupyter_dsage import private_files, settings
 from jupyter_dsage.errors import StartError
 from jupyter_dsage.lazy import psutil
 from jupyter_dsage.process_identity import lives, pidfd_of, send_signal
+from jupyter_dsage.store.sessions import remove_runtime_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,7 +197,7 @@ class OtherChild(_Reached):
             time.sleep(0.01)
         send_signal(self.connection.pid, self.connection.started)
         self.detach()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_runtime_folder(self.folder)
         return "no word of why"
 
     def detach(self) -> None:
@@ -246,7 +247,4 @@ def _stopped(pid: int) -> bool:
 
 
 def _tail(path: Path, lines: int) -> str:
-    try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""
+    return "\n".join(private_files.tail(path).splitlines()[-lines:])

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from jupyter_dsage import settings
+from jupyter_dsage import private_files, settings
 from jupyter_dsage.client import place
 from jupyter_dsage.client.child_process import ChildProcess, OtherChild, Started
 from jupyter_dsage.errors import StartError, UsageError
@@ -175,7 +175,7 @@ class Starting:
             step()
         except BaseException as error:
             self._process.kill()
-            tail = _tail(self._log)
+            tail = private_files.tail(self._log, 2000)
             self.give_up()
             if isinstance(error, OSError):
                 kind = JournalInUseError if self._process.returncode == settings.EXIT_IN_USE else StartError
@@ -218,10 +218,3 @@ def _descriptor(log: IO[str] | IO[bytes]) -> int:
         return log.fileno()
     except (AttributeError, OSError, ValueError):
         raise UsageError(f"The log must be an open file, such as open('client.log', 'w'), not {log!r}.") from None
-
-
-def _tail(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")[-2000:]
-    except OSError:
-        return ""

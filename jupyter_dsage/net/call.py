@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jupyter_dsage import settings
-from jupyter_dsage.errors import ProtocolError, StartError
+from jupyter_dsage import private_files, settings
+from jupyter_dsage.errors import NotOursError, ProtocolError, StartError
 from jupyter_dsage.net import bulk, tls
 from jupyter_dsage.net.bulk_door import BulkDoor
 
@@ -49,10 +49,9 @@ class CallFile(msgspec.Struct, frozen=True):
 def read_file(path: Path) -> CallFile:
     """Return what a call file says; raises StartError for one that others could have read, or that is none."""
     try:
-        found = path.stat()
-        if found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise StartError(f"{path} is not this user's alone: its key may be known to others.")
-        return msgspec.json.decode(path.read_bytes(), type=CallFile)
+        return msgspec.json.decode(private_files.read(path, closed=private_files.SECRET), type=CallFile)
+    except NotOursError as error:
+        raise StartError(f"{error} Its key may be known to others: start the session's engine anew.") from None
     except (OSError, msgspec.DecodeError) as error:
         raise StartError(f"{path} cannot be used ({error}): was it made by a session that has ended?") from None
 

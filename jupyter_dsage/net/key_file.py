@@ -13,7 +13,8 @@ import shlex
 import stat
 from typing import TYPE_CHECKING
 
-from jupyter_dsage.errors import KeyFileError
+from jupyter_dsage import private_files
+from jupyter_dsage.errors import KeyFileError, NotOursError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,37 +27,31 @@ _MOST_BYTES = 1_000_000
 def read(path: Path) -> str | None:
     """Return the text of a file of this user's, None if there is none; raises KeyFileError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        data = private_files.read(path, closed=private_files.SECRET, most=_MOST_BYTES, what="file of keys")
     except FileNotFoundError:
         return None
+    except NotOursError as error:
+        raise KeyFileError(str(error)) from None
     except OSError as error:
         raise KeyFileError(
             f"{path} cannot be read ({error.strerror}): a plain file of yours is needed there."
         ) from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError(f"{path} is no plain file: move it away.")
-        _check(path, status, "600")
-        data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise KeyFileError(f"{path} is longer than {_MOST_BYTES:,} bytes: it is no file of keys; move it away.")
     return data.decode("utf-8", "replace")
 
 
-def _check(path: Path, status: os.stat_result, mode: str) -> None:
-    """Raise unless a file or folder belongs to this user and is open to nobody else."""
+def _check(path: Path, status: os.stat_result) -> None:
+    """Raise unless a folder belongs to this user and is open to nobody else."""
     if status.st_uid != os.geteuid():
         raise KeyFileError(f"{path} belongs to another user: move it away, or have it given to you (chown).")
     if stat.S_IMODE(status.st_mode) & 0o077:
-        raise KeyFileError(f"{path} is open to other users: run chmod {mode} {shlex.quote(str(path))}")
+        raise KeyFileError(f"{path} is open to other users: run chmod 700 {shlex.quote(str(path))}")
 
 
 def make_folder(folder: Path) -> None:
     """Make a folder that is this user's alone; raises KeyFileError if it is there and is not."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check(folder, folder.stat(), "700")
+        private_files.make_folder(folder)
+        _check(folder, folder.stat())
     except OSError as error:
         raise KeyFileError(f"The folder {folder} cannot be made ({error.strerror}): set JUPYTER_DATA_DIR.") from None
 

@@ -6,12 +6,11 @@ All of it are coroutines that return JSON texts or a sentence. What waits for di
 from __future__ import annotations
 
 import asyncio
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from jupyter_dsage import settings
+from jupyter_dsage import private_files, settings
 from jupyter_dsage.client.start import find_child
 from jupyter_dsage.errors import DsageError, EngineError, MissingError
 from jupyter_dsage.net.engine_url import parse_urls
@@ -170,13 +169,8 @@ def _start_again(record: Record) -> None:
 
 def _remove(record: Record) -> None:
     sessions.forget(record.store)
-    shutil.rmtree(record.setup.folder, ignore_errors=True)
+    sessions.remove_runtime_folder(record.setup.folder)
 
 
 def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 1000 * LOG_LINES))
-            return "\n".join(file.read().decode(errors="replace").splitlines()[-LOG_LINES:])
-    except OSError:
-        return ""
+    return "\n".join(private_files.tail(path, 1000 * LOG_LINES).splitlines()[-LOG_LINES:])

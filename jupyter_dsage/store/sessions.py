@@ -6,19 +6,30 @@ when it listens, says where it listens and which process it is. A session lives 
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
-from jupyter_dsage import settings
+from jupyter_dsage import private_files, settings
+from jupyter_dsage.errors import JournalError, NotOursError
+from jupyter_dsage.private_files import UNWRITABLE
 from jupyter_dsage.process_identity import Start, lives, own_start
-from jupyter_dsage.store.private import write_private
 from jupyter_dsage.wire.setup import ChildSetup
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+_LATEST = 1e11
+"""Seconds since the epoch that can still be shown as a date."""
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -36,7 +47,7 @@ class Record(msgspec.Struct, frozen=True):
 
     id: str
     name: str
-    created: float
+    created: Annotated[float, Meta(ge=0, le=_LATEST)]
     kernel: str
     notebook: str
     package: str
@@ -47,16 +58,17 @@ class Record(msgspec.Struct, frozen=True):
         """The session's own folder in the data directory."""
         return Path(self.setup.store)
 
-    def connection(self) -> Connection | None:
-        """Return who its child is, if it lives."""
-        try:
-            found = msgspec.json.decode((Path(self.setup.folder) / "connection.json").read_bytes(), type=Connection)
-        except (OSError, msgspec.DecodeError):
-            return None
-        return found if lives(found.pid, found.started) else None
+    def connection(self, closed: int = UNWRITABLE) -> Connection | None:
+        """Return who its child is, if it lives. `closed`: mode bits that the file and its folder may not have."""
+        found = _connection(Path(self.setup.folder), "connection.json", closed)
+        return found if found is not None and lives(found.pid, found.started) else None
 
 
 _FORGOTTEN_SECONDS = 86400.0
+_RUNTIME = "dsage-"
+"""How the names of runtime folders begin."""
+_noted: set[Path] = set()
+"""Files of which it has been said that they cannot be used: once a process."""
 
 
 def sessions_folder() -> Path:
@@ -64,7 +76,8 @@ def sessions_folder() -> Path:
     from jupyter_core.paths import jupyter_data_dir  # 5 ms, which a session without a journal need not wait for
 
     folder = Path(jupyter_data_dir()) / "dsage" / "sessions"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_files.make_folder(folder)
+    private_files.close_folders([folder.parent, folder])
     return folder
 
 
@@ -82,18 +95,18 @@ def new_folder(session: str) -> Path:
 
 def write(record: Record) -> None:
     """Write a session's record, whole or not at all."""
-    _write(record.store / "session.json", msgspec.json.encode(record))
+    private_files.replace(record.store / "session.json", msgspec.json.encode(record))
 
 
 def write_connection(folder: str) -> None:
     """Write the connection file of the calling process."""
-    _write(Path(folder) / "connection.json", _me())
+    private_files.replace(Path(folder) / "connection.json", _me())
 
 
 def new_runtime_folder(base: str) -> str:
     """Make a folder for a child's sockets, of mode 0700; it says who made it until that child has written its own."""
-    folder = tempfile.mkdtemp(prefix="dsage-", dir=base)
-    _write(Path(folder) / "maker.json", _me())
+    folder = tempfile.mkdtemp(prefix=_RUNTIME, dir=base)
+    private_files.replace(Path(folder) / "maker.json", _me())
     return folder
 
 
@@ -108,37 +121,80 @@ def new_host_folder(base: str) -> str:
 
 def sweep_runtime(base: str) -> None:
     """Remove the folders of children that are gone, and of those that never came since their maker was killed."""
-    for folder in Path(base).glob("dsage-*"):
-        processes = []
-        for name in ("maker.json", "connection.json"):
-            with contextlib.suppress(OSError, msgspec.DecodeError):
-                processes.append(msgspec.json.decode((folder / name).read_bytes(), type=Connection))
+    try:
+        there = private_files.folders(Path(base), _RUNTIME)
+    except OSError as error:
+        log.warning("What dead sessions left in %s stays: %s.", base, error)
+        return
+    for folder in there:
+        found = [_connection(folder, name) for name in ("maker.json", "connection.json")]
+        processes = [process for process in found if process is not None]
         if processes and not any(lives(process.pid, process.started) for process in processes):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_runtime_folder(folder)
+
+
+def remove_runtime_folder(folder: str | Path) -> None:
+    """Remove a session's runtime folder, if it is one: what a record names is not believed."""
+    path = Path(folder)
+    if path.name.startswith(_RUNTIME) and private_files.is_folder(path):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _me() -> bytes:
     return msgspec.json.encode(Connection(os.getpid(), own_start()))
 
 
-def _write(path: Path, data: bytes) -> None:
-    new = path.with_suffix(f".{os.getpid()}")
-    write_private(new, data)
-    new.replace(path)
+def _connection(folder: Path, name: str, closed: int = UNWRITABLE) -> Connection | None:
+    """Return what a connection file says, if its folder and it are this user's."""
+    return _decoded(folder / name, Connection, closed) if private_files.is_folder(folder, closed=closed) else None
 
 
-def read(folder: Path) -> Record | None:
-    """Return the record in a session's folder, or None where there is none that can be read."""
+def _decoded(path: Path, kind: type[T], closed: int) -> T | None:
+    """Return what a file holds; None, and once a sentence in the log, for one that holds something else."""
     try:
-        return msgspec.json.decode((folder / "session.json").read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(private_files.read(path, closed=closed), type=kind)
+    except FileNotFoundError:
         return None
+    except NotOursError as error:
+        why = str(error)
+    except (OSError, msgspec.DecodeError, RecursionError) as error:
+        why = f"{path} cannot be read ({error}): remove it."
+    if path not in _noted:
+        _noted.add(path)
+        log.warning("A file where sessions are found is left out: %s", why)
+    return None
 
 
-def records() -> list[Record]:
-    """Return all sessions that left a record, oldest first."""
-    found = [record for folder in sessions_folder().iterdir() if (record := read(folder)) is not None]
+def read(folder: Path, closed: int = UNWRITABLE) -> Record | None:
+    """Return the record in a session's folder, or None where there is none that can be read, and is that folder's.
+
+    `closed`: mode bits that neither may have. Its `store` is that folder, whatever the record says.
+    """
+    if not private_files.is_folder(folder, closed=closed):
+        return None
+    record = _decoded(folder / "session.json", Record, closed)
+    if record is None:
+        return None
+    if record.id != folder.name:
+        log.warning("The record in %s is left out: it is that of session %r.", folder, record.id)
+        return None
+    return msgspec.structs.replace(record, setup=msgspec.structs.replace(record.setup, store=str(folder)))
+
+
+def records(closed: int = UNWRITABLE) -> list[Record]:
+    """Return all sessions that left a record, oldest first; what else lies there is left out. `closed`: see `read`.
+
+    Raises JournalError where the folder of all sessions cannot be read.
+    """
+    found = [record for folder in _folders() if (record := read(folder, closed)) is not None]
     return sorted(found, key=lambda record: record.created)
+
+
+def _folders() -> list[Path]:
+    try:
+        return private_files.folders(sessions_folder())
+    except OSError as error:
+        raise JournalError(f"The sessions in Jupyter's data directory cannot be read: {error}.") from None
 
 
 def took_over(setup: ChildSetup) -> str:
@@ -168,30 +224,44 @@ def forget(store: Path, *, keep: bool = False) -> None:
 def sweep(now: float | None = None) -> list[str]:
     """Remove the journals that are too old, and the oldest of those that are too large together; never a live one.
 
-    Returns the ids of those removed.
+    Returns the ids of those removed. What cannot be removed stays, and the log says so.
     """
-    now = time.time() if now is None else now
+    try:
+        return _sweep(time.time() if now is None else now)
+    except (OSError, JournalError) as error:
+        log.warning("Old journals stay: %s", error)
+        return []
+
+
+def _sweep(now: float) -> list[str]:
     dead = [(_touched(record), _size(record.store), record) for record in records() if record.connection() is None]
     dead.sort(key=lambda part: part[0], reverse=True)
     gone, total = [], 0
     for touched, size, record in dead:
         total += size
         if now - touched > settings.JOURNAL_DAYS * 86400 or total > settings.JOURNALS_BYTES:
-            shutil.rmtree(record.setup.folder, ignore_errors=True)
+            remove_runtime_folder(record.setup.folder)
             forget(record.store)
             gone.append(record.id)
-    for folder in sessions_folder().iterdir():  # of sessions that were ended, and whose readers were killed
-        if read(folder) is None and now - folder.stat().st_mtime > _FORGOTTEN_SECONDS:
+    known = {record.id for record in records()}
+    for folder in _folders():  # of sessions that were ended, and whose readers were killed; or with a damaged record
+        kept = settings.JOURNAL_DAYS * 86400 if os.path.lexists(folder / "session.json") else _FORGOTTEN_SECONDS
+        if folder.name not in known and now - _changed(folder, now) > kept:
             forget(folder)
             gone.append(folder.name)
     return gone
 
 
+def _changed(folder: Path, now: float) -> float:
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return now  # it went meanwhile
+
+
 def _touched(record: Record) -> float:
-    files = [
-        path for name in ("session.json", "journal.db", "journal.db-wal") if (path := record.store / name).exists()
-    ]
-    return max((path.stat().st_mtime for path in files), default=record.created)
+    names = ("session.json", "journal.db", "journal.db-wal")
+    return max(record.created, *(_changed(record.store / name, record.created) for name in names))
 
 
 def _size(folder: Path) -> int:

@@ -21,7 +21,7 @@ import sys
 import time
 from pathlib import Path
 
-from jupyter_dsage import settings
+from jupyter_dsage import private_files, settings
 from jupyter_dsage.errors import StartError
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
@@ -41,12 +41,11 @@ def folder_of(name: str, *, make: bool = True) -> Path:
     """
     folder = Path(runtime_folder()) / f"dsage-{name}"  # short: see net/runtime.py
     if make:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    try:
-        found = folder.lstat()
-    except FileNotFoundError:
-        raise StartError(_GONE) from None
-    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        with contextlib.suppress(FileExistsError):  # also for a link, or somebody else's: looked at below
+            folder.mkdir(mode=0o700)
+    if not os.path.lexists(folder):
+        raise StartError(_GONE)
+    if not private_files.is_folder(folder, closed=private_files.SECRET):
         raise StartError(f"The folder {folder} is not this user's alone: remove it, and try again.")
     return folder
 
@@ -69,7 +68,7 @@ def reach(name: str, *, start: bool = True) -> socket.socket:
         if server is None:
             server = _start(folder_of(name))
         if server.poll() is not None or time.monotonic() > deadline:
-            said = (folder / _LOG).read_text(errors="replace")[-settings.STDERR_KEPT :] if folder.exists() else ""
+            said = private_files.tail(folder / _LOG, settings.STDERR_KEPT)
             raise StartError(f"The room server did not start: {said.strip() or 'it said nothing'}")
         time.sleep(0.01)
 

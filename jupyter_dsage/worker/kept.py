@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from jupyter_dsage import settings
+from jupyter_dsage import private_files, settings
 from jupyter_dsage.worker.output_file import copy, freed_to, head_path
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Kept:
     def _full(self) -> bool:
         """Tell whether the folder is full; others fill it too, so it is looked at now and then."""
         if self._since is None or self._since > settings.OUTPUT_KEPT_BYTES // 20:
-            os.makedirs(self._folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+            private_files.make_folder(Path(self._folder))
             with os.scandir(self._folder) as entries:
                 self._there = sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
             self._since = 0

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 import jupyter_dsage as dsage
+from jupyter_dsage import private_files
+from jupyter_dsage.process_identity import own_start
+from jupyter_dsage.store import sessions as stored
 from tests.process import jobs
 from tests.process.scripts import Client
 from tests.server import work
@@ -289,3 +295,49 @@ def test_a_service_takes_literals_only(server, session):
     assert server.order(session.id, "add", batch=batch.number, text="[([20], {}), ([30], {})]") == (200, "2 jobs added")
     until(lambda: len(batch) == 3)
     assert batch.wait(20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"folder": "/run/\0nul"},
+        {"folder": "/run/" + "x" * 900},
+        {"folder": "FIFO"},
+        {"folder": "CONNECTION", "pid": -1},
+        {"folder": "CONNECTION", "pid": 2**63},
+        {"folder": "CONNECTION", "alive": True},
+        {"created": 1e300},
+        {"created": -1.0},
+    ],
+    ids=str,
+)
+def test_a_damaged_record_hides_no_other_session(server, session, change):
+    """One with NUL in a path, or of a process that cannot be, was answered with 500 for all."""
+    [record] = stored.records()
+    forged = record.store.with_name("0badc0de")
+    folder = Path(tempfile.mkdtemp(prefix="dsage-"))
+    try:
+        forged.mkdir(0o700)
+        if change.get("folder") == "FIFO":
+            os.mkfifo(folder / "connection.json")
+        elif change.get("folder") == "CONNECTION":
+            alive = change.get("alive")
+            pid = os.getpid() if alive else change["pid"]
+            private_files.write(
+                folder / "connection.json", msgspec.json.encode({"pid": pid, "started": own_start() if alive else 1.0})
+            )
+        named = change.get("folder", "CONNECTION")
+        place = str(folder) if named.isupper() else named
+        setup = msgspec.structs.replace(record.setup, folder=place, store=str(forged))
+        row = {"id": "0badc0de", "name": "forged", "setup": setup, "created": change.get("created", 1.0)}
+        row = msgspec.to_builtins(record) | msgspec.to_builtins(row)
+        private_files.write(forged / "session.json", msgspec.json.encode(row))
+        status, answer = server.dsage("sessions")
+        assert status == 200
+        assert ("panel", True) in [(each["name"], each["alive"]) for each in answer["sessions"]]
+        assert server.dsage("sessions/0badc0de")[0] in (404, 409)
+        assert server.dsage(f"sessions/{session.id}")[0] == 200
+    finally:
+        shutil.rmtree(forged)
+        shutil.rmtree(folder)

@@ -22,7 +22,7 @@ SOURCE = Path(__file__).parents[2] / PACKAGE
 
 FLOORS: list[set[str]] = [
     {"errors", "settings", "ids", "lazy", "process_identity", "version"},
-    {"core", "wire", "services"},
+    {"core", "wire", "services", "private_files"},
     {"net", "store"},
     {"child", "worker", "client"},
     {"notebook", "server", "cli", "testing", "adapters"},

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from jupyter_core.paths import jupyter_data_dir
 
-from jupyter_dsage import settings
+from jupyter_dsage import private_files, settings
 from jupyter_dsage.child.engines.host import HostEngine
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.pool import Abilities
@@ -274,7 +274,7 @@ class SlurmEngine:
             if self._door is None:
                 self._door = CallIn(self._setup.host, self._setup.port, self._calls, self._poller.wake)
             folder = Path(self._setup.option("folder") or Path(jupyter_data_dir()) / "dsage" / "slurm").expanduser()
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_files.make_folder(folder)
             self._file = folder / f"{self._mark}.call"
             self._forget_former(self._file.with_suffix(".job"))
             self._file.unlink(missing_ok=True)
@@ -304,7 +304,7 @@ class SlurmEngine:
         if self._submitting:
             self._job = (slurm.number(said) if good else None) or ""
             if self._job and self._file is not None:
-                self._file.with_suffix(".job").write_text(self._job)
+                private_files.replace(self._file.with_suffix(".job"), self._job.encode())
             return [] if self._job else self._fail(f"Slurm takes no job: {said}")
         if not self._job:
             return []  # it was cancelled meanwhile
@@ -326,10 +326,7 @@ class SlurmEngine:
 
     def _last_words(self) -> str:
         """Return what the job said last, where that can be seen here."""
-        try:
-            said = self._file.with_suffix(".out").read_text(errors="replace") if self._file else ""
-        except OSError:
-            return ""
+        said = private_files.tail(self._file.with_suffix(".out")) if self._file else ""
         lines = [line for line in said.splitlines() if line.strip()]
         return f": {lines[-1][:300]}" if lines else ""
 
@@ -344,7 +341,10 @@ class SlurmEngine:
 
     def _forget_former(self, path: Path) -> None:
         """Cancel the job of a child of this session that was killed: its nodes call nobody any more."""
-        former = path.read_text().strip() if path.exists() else ""
+        try:
+            former = private_files.read(path).decode(errors="replace").strip()
+        except FileNotFoundError:
+            return
         if former.isdecimal():
             self._job = former
             self._cancel()
