@@ -71,7 +71,7 @@ def _session_parsers(commands: argparse._SubParsersAction[_Parser]) -> None:
     } | {verb: f"{verb} batches of a session" for verb in BATCH_VERBS}
     for verb, what in told.items():
         made = commands.add_parser(verb, help=what)
-        made.add_argument("--session", metavar="NAME", help="which one (the only one that lives)")
+        made.add_argument("--session", metavar="NAME", help="which one, by name or id (the only one that lives)")
         made.set_defaults(run=_about_session, verb=verb)
         if verb in BATCH_VERBS:
             made.add_argument("batches", nargs="*", metavar="BATCH")
@@ -79,6 +79,7 @@ def _session_parsers(commands: argparse._SubParsersAction[_Parser]) -> None:
             made.add_argument("lines", nargs="?", type=int, default=20, metavar="N")
         elif verb == "die":
             made.add_argument("--all", action="store_true", help="every session of this user")
+            made.add_argument("--force", action="store_true", help="also that of a notebook or script that runs")
 
 
 def _keys_parser(keys: argparse.ArgumentParser) -> None:
@@ -231,7 +232,7 @@ def _about_session(given: argparse.Namespace) -> None:
         case "log":
             print(orders.log(given.session, given.lines))
         case "die":
-            print(orders.die(given.session, everything=given.all))
+            print(orders.die(given.session, everything=given.all, force=given.force))
         case _:
             print(orders.about_batches(given.verb, given.session, given.batches))
 

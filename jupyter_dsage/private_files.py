@@ -7,6 +7,8 @@ of bytes. Folders are made 0700, missing parents too, whatever the umask says.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import secrets
 import shlex
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 from jupyter_dsage.errors import NotOursError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 SECRET = 0o077
@@ -116,6 +118,18 @@ def replace(path: Path, data: bytes) -> None:
     except BaseException:  # raised again; no half of it stays
         new.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from changing the files of a folder; where the system cannot, go without."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # which unlocks
 
 
 def _check(path: Path, found: os.stat_result, closed: int) -> None:

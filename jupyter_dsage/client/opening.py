@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-import msgspec
-
-from jupyter_dsage.client import place
+from jupyter_dsage.client import place, which
 from jupyter_dsage.client.start import find_child, start_child
 from jupyter_dsage.errors import UsageError
 from jupyter_dsage.lazy import psutil
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from jupyter_dsage.client.session import Session
+    from jupyter_dsage.store.holders import Holder
     from jupyter_dsage.store.sessions import Record
 
     Urls = Iterable[str | Sequence[object]] | str | None
@@ -70,21 +69,22 @@ def spawn(
 def attach(name: str | None = None, *, look: bool = False) -> Session:
     """Return a session that was started before, by this kernel or another process, with its batches.
 
-    `name`: its name or id. Left out, it is the session of this kernel (also as it was before a restart), else of this
-    notebook, else the only one that lives. A session whose child is gone is revived from its journal: what had ended is
-    there, the rest runs. `look`: only look and give orders; the child does not stay for such a client. Raises
-    UsageError where it cannot be told which one is meant, StartError if it cannot be revived.
+    `name`: its name or id; of several with one name that of this kernel or notebook. Left out, it is the session of
+    this kernel (also as it was before a restart), else of this notebook, else the only one that lives. A session whose
+    child is gone is revived from its journal: what had ended is there, the rest runs. `look`: only look and give
+    orders; the child does not stay for such a client. Raises UsageError where it cannot be told which one is
+    meant, StartError if it cannot be revived.
     """
     from jupyter_dsage.client.session import Session, living
 
-    record = _meant(name)
+    record = which.meant(name)
     for session in living():
         if session.id == record.id:
             return session
     child = find_child(record)
     session = Session(child, (), record.name, stay=True, look=look)
     if not look:
-        _mark(record)
+        stored.hold(record.store, place.here())
     return session
 
 
@@ -94,55 +94,7 @@ def found_here() -> Record | None:
 
     here = {session.id for session in living()}
     records = [record for record in stored.records() if record.id not in here]
-    return _of_this_place(records)
-
-
-def _of_this_place(records: list[Record]) -> Record | None:
-    kernel, notebook = place.kernel(), place.notebook()
-    for mine in (
-        [record for record in records if kernel and record.kernel == kernel],
-        [record for record in records if notebook and record.notebook == notebook],
-    ):
-        if mine:
-            alive = [record for record in mine if record.connection() is not None]
-            return (alive or mine)[-1]
-    return None
-
-
-def _meant(name: str | None) -> Record:
-    records = stored.records()
-    alive = [record for record in records if record.connection() is not None]
-    if name is not None:
-        named = [record for record in records if name in (record.name, record.id)]
-        here = _of_this_place(named)
-        if here is None and named:
-            here = next((record for record in reversed(alive) if record in named), named[-1])
-        if here is None:
-            raise UsageError(f"There is no session {name!r}; {_there(records)}")
-        return here
-    from jupyter_dsage.client.session import living
-
-    living_here = {session.id for session in living()}
-    away = [record for record in records if record.id not in living_here]
-    if (here := _of_this_place(away) or _of_this_place(records)) is not None:
-        return here
-    if len(alive) == 1:
-        return alive[0]
-    if not records:
-        raise UsageError("There is no session to attach to: %dsage start or dsage.spawn() starts one.")
-    raise UsageError(f"Which session? {_there(alive or records)} Say attach(NAME).")
-
-
-def _there(records: list[Record]) -> str:
-    return f"there is {', '.join(dict.fromkeys(record.name for record in records))}." if records else "there is none."
-
-
-def _mark(record: Record) -> None:
-    """Have the session found by this kernel and notebook from now on."""
-    now = stored.read(record.store) or record
-    kernel, notebook = place.kernel() or now.kernel, place.notebook() or now.notebook
-    if (kernel, notebook) != (now.kernel, now.notebook):
-        stored.write(msgspec.structs.replace(now, kernel=kernel, notebook=notebook))
+    return which.of_this_place(records)
 
 
 @dataclass(frozen=True)
@@ -159,6 +111,8 @@ class SessionInfo:
     folder: str
     """Where its journal is."""
     pids: tuple[int, ...]
+    owner: Holder | None = None
+    """The process whose session it is (a kernel, a script), if that lives."""
 
     @property
     def store(self) -> Path:
@@ -168,13 +122,15 @@ class SessionInfo:
 
 def sessions() -> list[SessionInfo]:
     """Return this user's sessions with a journal, oldest first: those that live and those that `attach` can revive."""
-    found = []
-    for record in stored.records():
-        connection = record.connection()
-        pids = () if connection is None else (connection.pid, *_below(connection.pid))
-        known = (record.name, record.id, connection is not None, record.created, record.kernel, record.notebook)
-        found.append(SessionInfo(*known, str(record.store), pids))
-    return found
+    return list(map(info_of, stored.records()))
+
+
+def info_of(record: Record) -> SessionInfo:
+    """Return what there is to know of a session."""
+    connection = record.connection()
+    pids = () if connection is None else (connection.pid, *_below(connection.pid))
+    known = (record.name, record.id, connection is not None, record.created, record.kernel, record.notebook)
+    return SessionInfo(*known, str(record.store), pids, record.owner())
 
 
 def _below(pid: int) -> list[int]:

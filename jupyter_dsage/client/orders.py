@@ -5,14 +5,16 @@ The sessions are those of other processes. Used by `cli`; in a notebook `%dsage`
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from jupyter_dsage.client import processes
-from jupyter_dsage.client.opening import attach, sessions
+from jupyter_dsage.client import processes, which
+from jupyter_dsage.client.opening import attach, info_of, sessions
 from jupyter_dsage.errors import DsageError, UsageError
 from jupyter_dsage.net.runtime import runtime_folder
-from jupyter_dsage.store.sessions import forget, sweep_runtime
+from jupyter_dsage.process_identity import own_start
+from jupyter_dsage.store.sessions import forget, records, sweep_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,13 +68,33 @@ def log(name: str | None, lines: int) -> str:
         return session.log_tail(lines)
 
 
-def die(name: str | None, *, everything: bool) -> str:
-    """End a session, or all; one that does not run loses its journal."""
+def die(name: str | None, *, everything: bool, force: bool = False) -> str:
+    """End a session, or all; one that does not run loses its journal.
+
+    `force`: also those of another kernel that lives, which are left otherwise. Raises UsageError for one of these.
+    """
     chosen = sessions() if everything else [_named(name)]
+    theirs = [] if force else [info for info in chosen if others(info)]
+    if theirs and not everything:
+        raise UsageError(f"{_whose(theirs[0])}; say --force to end its work.")
     for info in chosen:
-        _end(info)
+        if info not in theirs:
+            _end(info)
     sweep_runtime(runtime_folder())
-    return f"Over, with all their processes and journals: {len(chosen)}." if chosen else "There is no session."
+    left = [f"Left: {_whose(info)}; --force ends it too." for info in theirs]
+    ended = len(chosen) - len(theirs)
+    told = [f"Over, with all their processes and journals: {ended}."] if ended else []
+    return "\n".join([*told, *left]) or "There is no session."
+
+
+def others(info: SessionInfo) -> bool:
+    """Tell whether a session is that of another process that lives, such as a notebook's kernel."""
+    return info.alive and info.owner is not None and not info.owner.is_process(os.getpid(), own_start())
+
+
+def _whose(info: SessionInfo) -> str:
+    owner = info.owner.place if info.owner is not None else "nobody"
+    return f"Session {info.name!r} with id {info.id} is that of {owner}, which is running"
 
 
 def _end(info: SessionInfo) -> None:
@@ -88,14 +110,15 @@ def _end(info: SessionInfo) -> None:
 
 
 def _named(name: str | None) -> SessionInfo:
-    found = [info for info in sessions() if name in (None, info.name, info.id)]
-    alive = [info for info in found if info.alive]
-    if name is None and len(alive) == 1:
-        return alive[0]
+    """Return the session that a name or an id means, without one the only one that lives; raises UsageError."""
+    there = records()
+    found = [each for each in there if each.id == name] or [each for each in there if name in (None, each.name)]
+    alive = [each for each in found if each.connection() is not None]
+    if len(alive) == 1:
+        return info_of(alive[0])
     if name is not None and found:
-        return (alive or found)[-1]
-    there = ", ".join(dict.fromkeys(info.name for info in sessions())) or "none"
-    raise UsageError(f"Which session? There is {there}: say --session NAME.")
+        return info_of(which.only(name, found))
+    raise UsageError(f"Which session? There is {which.listed(alive or there) or 'none'}: say --session NAME.")
 
 
 @contextmanager

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jupyter_dsage.process_identity import own_start
+from jupyter_dsage.store.holders import Holder
+
 
 def kernel() -> str:
     """Return the name of this kernel's connection file, which a restart keeps; empty where there is no kernel."""
@@ -19,6 +22,11 @@ def kernel() -> str:
 def notebook() -> str:
     """Return the path of the notebook whose kernel this is, as the server says it; empty where it says nothing."""
     return os.environ.get("JPY_SESSION_NAME", "")
+
+
+def here() -> Holder:
+    """Return this process as one that has a session."""
+    return Holder(os.getpid(), own_start(), kernel(), notebook())
 
 
 def looked_at() -> bool:

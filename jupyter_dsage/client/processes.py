@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from jupyter_dsage.client.opening import sessions
+from jupyter_dsage.store.holders import place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,13 +54,14 @@ def all_told(mine: Sequence[Session]) -> list[str]:
     """Return a text for each session of this user, those of this process first: whether it lives, and its processes."""
     told = []
     for session in mine:
-        head = f"Session {session.name!r}: of this process, child {session.pid}."
+        head = f"Session {session.name!r}: of this process, id {session.id}, child {session.pid}."
         told.append("\n".join([head, *columns(table(session))]))
     for info in sessions():
         if info.id in {session.id for session in mine}:
             continue
         since = time.strftime("%d %b %H:%M", time.localtime(info.created))
-        where = f" of {info.notebook}" if info.notebook else ""
+        where = place(info.kernel, info.notebook)
+        where = f" of {where}" if where else ""
         if info.alive:
             head = f"Session {info.name!r}{where}: alive since {since}, child {info.pids[0]}; attach {info.id} gets it."
             told.append("\n".join([head, *columns(_table(info.pids[0], info.name, {}))]))

@@ -23,7 +23,8 @@ from jupyter_dsage.client.options import check_name, check_options
 from jupyter_dsage.client.record import Chunk
 from jupyter_dsage.client.submit import Submitter
 from jupyter_dsage.errors import DsageError, SessionLost, UsageError
-from jupyter_dsage.store.sessions import forget
+from jupyter_dsage.process_identity import own_start
+from jupyter_dsage.store.sessions import forget, let_go
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
@@ -262,6 +263,11 @@ class Session(Attending):
 
     # --- the session ---------------------------------------------------------------------------------------
 
+    @property
+    def store(self) -> Path | None:
+        """The folder of its record and journal; None without a journal."""
+        return Path(self._started.store) if self._started.store else None
+
     def refresh(self, timeout: float | None = 30.0) -> str:
         """Have idle workers replaced now, and busy ones when their jobs are done, so that modules are read anew.
 
@@ -321,6 +327,8 @@ class Session(Attending):
             with contextlib.suppress(TimeoutError, SessionLost):  # then what was not written down is not
                 self.settle(max(0.1, deadline - time.monotonic()))
             self._end(m.Part(), "it was left by detach(); attach() brings it back.")
+            if self.store is not None and not self._look:
+                let_go(self.store, os.getpid(), own_start())
         else:
             self.die()
 

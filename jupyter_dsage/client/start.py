@@ -66,9 +66,9 @@ def start_child(
         sys.executable,
     )
     if journal:
-        version = VERSION
-        here = (place.kernel(), place.notebook())
-        sessions.write(sessions.Record(session, name or session, time.time(), *here, version, setup))
+        here = place.here()
+        known = (session, name or session, time.time(), here.kernel, here.notebook, VERSION, setup)
+        sessions.write(sessions.Record(*known, (here,)))
     try:
         return Starting(setup, log)
     except BaseException:  # whatever it is, the folder goes; raised again

@@ -6,7 +6,6 @@ Used by `net.keys` alone. Knows nothing of what is in them, and never shows it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import shlex
@@ -93,15 +92,3 @@ def _beside(path: Path, text: str) -> Iterator[Path]:
         ) from None
     finally:
         made.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from changing the files of a folder; where the system cannot, go without."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)  # which unlocks

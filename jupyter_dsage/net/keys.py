@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import zmq
 from zmq.utils import z85
 
+from jupyter_dsage import private_files
 from jupyter_dsage.errors import KeyFileError, ServerKeyError, UsageError
 from jupyter_dsage.net import key_file
 
@@ -149,7 +150,7 @@ class Keys:
 
     def _change_authorized(self, key: bytes, line: str) -> bool:
         key_file.make_folder(self.folder)
-        with key_file.locked(self.folder):
+        with private_files.locked(self.folder):
             before = key_file.read(self.authorized_file)
             if before is None:  # from now on the file alone tells, so who was admitted without it stands in it
                 before = f"{_AUTHORIZED_HEAD}client {self.client().public_text} this user\n"
@@ -217,7 +218,7 @@ class Keys:
 
     def _change_known(self, name: str, line: str) -> bool:
         key_file.make_folder(self.folder)
-        with key_file.locked(self.folder):
+        with private_files.locked(self.folder):
             before = key_file.read(self.known_file) or ""
             after = _without(before, 0, lambda word: word.lower() == name)
             key_file.write(self.known_file, after + line)

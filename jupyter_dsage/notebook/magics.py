@@ -138,7 +138,8 @@ class DsageMagics(Magics):
           %dsage log [N]                      the last N lines of the child's log
           %dsage attach [NAME]                a session from before: its batches, under their names, and their views
           %dsage ps                           all sessions and their processes: pid, what, CPU, memory
-          %dsage die [--all]                  end the session and every process it started
+          %dsage die [--all] [--force]        end the session and every process it started; that of another notebook
+                                              which runs only with --force
 
         Each but ``start`` takes ``--session NAME``. Nobody has to start a session: the first ``%%scatter`` does.
 

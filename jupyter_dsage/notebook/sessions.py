@@ -3,43 +3,80 @@
 from __future__ import annotations
 
 import keyword
+import os
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.client.batch import Batch
 from jupyter_dsage.client.opening import found_here, spawn
 from jupyter_dsage.client.session import living
 from jupyter_dsage.errors import UsageError
+from jupyter_dsage.process_identity import own_start
+from jupyter_dsage.store.sessions import read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
     from jupyter_dsage.client.session import Session
+    from jupyter_dsage.store.holders import Holder
 
 DEFAULT = "default"
 """The session that the first use starts."""
 
 
 def by_name() -> dict[str, Session]:
-    """Return the living sessions; where several have one name, the latest."""
-    return {session.name: session for session in living()}
+    """Return the living sessions by what tells them apart: the name, and the id where several have one name."""
+    sessions = living()
+    names = Counter(session.name for session in sessions)
+    return {session.name if names[session.name] == 1 else session.id: session for session in sessions}
 
 
 def find(name: str | None) -> Session | None:
-    """Return the session of this name; without a name the default one, or the only one, or None if there is none.
+    """Return the session of this name or id; without one the default one, or the only one, or None if there is none.
 
     Raises UsageError for an unknown name, and where it cannot be told which one is meant.
     """
-    sessions = by_name()
+    sessions = living()
     if name is not None:
-        if name not in sessions:
-            raise UsageError(f"There is no session {name!r}; {_there(sessions)}")
-        return sessions[name]
-    if DEFAULT in sessions or len(sessions) == 1:
-        return sessions.get(DEFAULT) or next(iter(sessions.values()))
-    if sessions:
-        raise UsageError(f"Which session? There is {', '.join(sessions)}: say --session NAME.")
-    return None
+        found = [session for session in sessions if session.id == name] or _called(name, sessions)
+        if not found:
+            raise UsageError(f"There is no session {name!r}; {_there(by_name())}")
+        return _one(found)
+    default = _called(DEFAULT, sessions)
+    own = [session for session in default if not of_another(session)]
+    if len(sessions) > 1 and not default:
+        raise UsageError(f"Which session? There is {', '.join(by_name())}: say --session NAME.")
+    return _one(own or default or sessions) if sessions else None
+
+
+def _called(name: str, sessions: Sequence[Session]) -> list[Session]:
+    return [session for session in sessions if session.name == name]
+
+
+def _one(found: Sequence[Session]) -> Session:
+    """Return the only one; raises UsageError where there are several, of one name."""
+    if len(found) > 1:
+        told = "; ".join(f"id {session.id}{_whose(session)}" for session in found)
+        raise UsageError(f"{len(found)} sessions here are named {found[0].name!r}: {told}; say --session ID.")
+    return found[0]
+
+
+def _whose(session: Session) -> str:
+    owner = owner_of(session)
+    return f" of {owner.place}" if owner is not None else ""
+
+
+def owner_of(session: Session) -> Holder | None:
+    """Return the process whose session this is; None for one without a journal, which is this process's."""
+    record = read(session.store) if session.store is not None else None
+    return record.owner() if record is not None else None
+
+
+def of_another(session: Session) -> bool:
+    """Tell whether a session is that of another kernel that lives: this one has attached to it."""
+    owner = owner_of(session)
+    return owner is not None and not owner.is_process(os.getpid(), own_start())
 
 
 def found(name: str | None) -> Session:
@@ -58,7 +95,7 @@ def ready(name: str | None) -> Session:
 def start(urls: Sequence[str], name: str | None) -> Session:
     """Start a session; raises UsageError for a name that is taken, EngineError for a URL."""
     name = name or DEFAULT
-    if name in by_name():
+    if _called(name, living()):
         raise UsageError(f"A session {name!r} is running already: give this one another --name, or end that one.")
     return spawn(list(urls) or None, name=name)
 

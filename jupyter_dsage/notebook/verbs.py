@@ -15,7 +15,7 @@ from jupyter_dsage.notebook import sessions
 from jupyter_dsage.notebook.options import Option, is_option, take, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
     from jupyter_dsage.client.batch import Batch
     from jupyter_dsage.client.session import Session
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 USAGE = (
     "Usage: %dsage start [URL…] [--name NAME] | status | engine add URL | engine remove URL [--now] | "
     "engine scale URL SLOTS | refresh | pause [BATCH…] | resume [BATCH…] | cancel [BATCH…] | retry [BATCH…] | "
-    "log [N] | attach [NAME] | ps | die [--all]   (%dsage? tells more)"
+    "log [N] | attach [NAME] | ps | die [--all] [--force]   (%dsage? tells more)"
 )
 
 LOG_LINES = 20
@@ -99,12 +99,21 @@ def _start(call: Call) -> str:
 
 def _status(call: Call) -> str:
     shown = [sessions.found(call.session)] if call.session else living()
-    return "\n\n".join(map(_told, shown)) or "No session is running: %%scatter or %dsage start starts one."
+    return (
+        "\n\n".join(_told(session, label) for session, label in _labelled(shown))
+        or "No session is running: %%scatter or %dsage start starts one."
+    )
 
 
-def _told(session: Session) -> str:
+def _labelled(shown: Sequence[Session]) -> list[tuple[Session, str]]:
+    """Return sessions with what tells them apart: the name, and the id where several have one name."""
+    unique = sessions.by_name()
+    return [(each, repr(each.name) if each.name in unique else f"{each.name!r} with id {each.id}") for each in shown]
+
+
+def _told(session: Session, label: str) -> str:
     at_work = [worker for worker in session.workers if worker.stage == "ready"]
-    lines = [f"Session {session.name!r}: child {session.pid}, {_engines(session)}, {len(at_work)} workers ready"]
+    lines = [f"Session {label}: child {session.pid}, {_engines(session)}, {len(at_work)} workers ready"]
     lines += [f"{engine.name} is {engine.state}: {engine.note}" for engine in session.engines if engine.note]
     rows = [(f"worker {worker.worker}", worker.engine, f"pid {worker.pid}", worker.stage) for worker in session.workers]
     lines += columns(rows)
@@ -212,10 +221,24 @@ def _die(call: Call) -> str:
         ending = living()
     else:
         ending = [sessions.found(call.session)]
-    for session in ending:
+    theirs = [] if call.options.get("force") else [session for session in ending if sessions.of_another(session)]
+    if theirs and not call.options.get("all"):
+        raise UsageError(f"{_another(theirs[0])}: '%dsage die --force' ends its work.")
+    ended = [session for session in ending if session not in theirs]
+    for session in ended:
         session.die()
-    names = ", ".join(session.name for session in ending)
-    return f"Over, with all their processes: {names}." if ending else "No session is running."
+    names = ", ".join(session.name for session in ended)
+    left = [f"Left: {_another(session)}; --force ends it too." for session in theirs]
+    return (
+        "\n".join([*([f"Over, with all their processes: {names}."] if ended else []), *left])
+        or "No session is running."
+    )
+
+
+def _another(session: Session) -> str:
+    owner = sessions.owner_of(session)
+    whose = owner.place if owner is not None else "nobody"
+    return f"Session {session.name!r} with id {session.id} is that of {whose}, which is running"
 
 
 VERBS: dict[str, Verb] = {
@@ -230,5 +253,5 @@ VERBS: dict[str, Verb] = {
     "log": Verb(_log, words="N"),
     "attach": Verb(_attach, {}, "NAME"),
     "ps": Verb(_ps),
-    "die": Verb(_die, {"session": _SESSION, "all": Option()}),
+    "die": Verb(_die, {"session": _SESSION, "all": Option(), "force": Option()}),
 }

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -21,7 +21,11 @@ from jupyter_dsage import private_files, settings
 from jupyter_dsage.errors import JournalError, NotOursError
 from jupyter_dsage.private_files import UNWRITABLE
 from jupyter_dsage.process_identity import Start, lives, own_start
+from jupyter_dsage.store.holders import Holder, with_holder, without_holder
 from jupyter_dsage.wire.setup import ChildSetup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +46,8 @@ class Connection(msgspec.Struct, frozen=True):
 class Record(msgspec.Struct, frozen=True):
     """What is known of a session without its child. `kernel`: the name of its kernel's connection file.
 
-    `setup`: how its child was started, and is started anew; `package`: the version that wrote the journal.
+    `setup`: how its child was started, and is started anew; `package`: the version that wrote the journal; `holders`:
+    see `store.holders` (records of older versions have none).
     """
 
     id: str
@@ -52,11 +57,17 @@ class Record(msgspec.Struct, frozen=True):
     notebook: str
     package: str
     setup: ChildSetup
+    holders: tuple[Holder, ...] = ()
 
     @property
     def store(self) -> Path:
         """The session's own folder in the data directory."""
         return Path(self.setup.store)
+
+    def owner(self) -> Holder | None:
+        """Return the process whose session this is, if one that has it lives."""
+        first = Holder(self.setup.owner, self.setup.owner_started, self.kernel, self.notebook)
+        return next((holder for holder in self.holders or (first,) if holder.lives), None)
 
     def connection(self, closed: int = UNWRITABLE) -> Connection | None:
         """Return who its child is, if it lives. `closed`: mode bits that the file and its folder may not have."""
@@ -197,6 +208,48 @@ def _folders() -> list[Path]:
         raise JournalError(f"The sessions in Jupyter's data directory cannot be read: {error}.") from None
 
 
+def hold(store: Path, holder: Holder) -> None:
+    """Note in a session's record that a process has it from now on; if nobody else has, it is its session.
+
+    Where that cannot be written (a full disk) the log says so: the session works, and is found as before.
+    """
+
+    def held(record: Record) -> Record:
+        holders = with_holder(record.holders, holder)
+        new = msgspec.structs.replace(record, holders=holders)
+        if (owner := new.owner()) is None or owner != holder:
+            return new
+        here = {"kernel": holder.kernel or record.kernel, "notebook": holder.notebook or record.notebook}
+        return msgspec.structs.replace(new, **here)
+
+    _note(store, held)
+
+
+def let_go(store: Path, pid: int, started: Start) -> None:
+    """Note in a session's record that a process does not have it any more."""
+    _note(
+        store,
+        lambda record: msgspec.structs.replace(record, holders=without_holder(record.holders, pid, started)),
+    )
+
+
+def _note(store: Path, change: Callable[[Record], Record]) -> None:
+    try:
+        update(store, change)
+    except OSError as error:
+        log.warning("Which kernel has the session in %s is not noted: %s.", store, error)
+
+
+def update(store: Path, change: Callable[[Record], Record]) -> None:
+    """Change a session's record, if there is one; of several processes that do so, one after the other."""
+    if not private_files.is_folder(store):
+        return  # it has ended
+    with private_files.locked(store):
+        record = read(store)
+        if record is not None and (new := change(record)) != record:
+            write(new)
+
+
 def took_over(setup: ChildSetup) -> str:
     """Note in a session's record which child it has now; called by that child, which holds the journal.
 
@@ -205,12 +258,15 @@ def took_over(setup: ChildSetup) -> str:
     record = read(Path(setup.store))
     if record is None:
         return ""
-    new = msgspec.structs.replace(record, setup=setup)
+
+    def taken(record: Record) -> Record:
+        return msgspec.structs.replace(record, setup=setup)
+
     try:
-        write(new)
+        update(record.store, taken)
     except OSError:
         (Path(setup.store) / "ballast").unlink(missing_ok=True)  # the disk is full: this is what it was for
-        write(new)
+        update(record.store, taken)
     return record.setup.folder if record.setup.folder != setup.folder else ""
 
 

@@ -509,7 +509,7 @@ def test_a_wrong_verb_is_one_sentence_and_the_usage(notebook):
         ("start ftp://x --name new", "'ftp://x' has the unknown scheme 'ftp'"),
         ("status --session nowhere", "There is no session 'nowhere'; there is default."),
         ("cancel nothing", "There is no batch 'nothing' in session 'default'; there is "),
-        ("die --everything", "There is no option --everything; there is --session, --all."),
+        ("die --everything", "There is no option --everything; there is --session, --all, --force."),
         ("log many", "'%dsage log' takes one number of lines of at least 1, not 'many'."),
     ):
         assert notebook.refused(f"%dsage {line}").startswith(sentence)
