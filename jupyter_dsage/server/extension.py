@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.server.handlers import routes
 from jupyter_dsage.server.panel import Panel
+from jupyter_dsage.server.renames import Renames
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -18,4 +19,5 @@ def load(server: ServerApp) -> None:
     """Add the routes to a server."""
     panel = server.web_app.settings[PANEL] = Panel()
     rules: Any = routes(server.web_app.settings["base_url"], panel)
+    Renames(server)
     server.web_app.add_handlers(".*$", rules)  # type: ignore[no-untyped-call]

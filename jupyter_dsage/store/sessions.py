@@ -64,6 +64,11 @@ class Record(msgspec.Struct, frozen=True):
         """The session's own folder in the data directory."""
         return Path(self.setup.store)
 
+    def with_notebooks(self, path: Callable[[str, str], str]) -> Record:
+        """Return it with the notebook's path of itself and its holders, as `path` tells it from kernel and notebook."""
+        holders = [msgspec.structs.replace(each, notebook=path(each.kernel, each.notebook)) for each in self.holders]
+        return msgspec.structs.replace(self, notebook=path(self.kernel, self.notebook), holders=tuple(holders))
+
     def owner(self) -> Holder | None:
         """Return the process whose session this is, if one that has it lives."""
         first = Holder(self.setup.owner, self.setup.owner_started, self.kernel, self.notebook)

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NOW, rowOf, SCENES } from "../dev/sessions";
-import { acts, age, batchSentence, batchWords, bytes, doing, firstChoice, killQuestion, ordered, sessionLine, sessionMood, stuck, tally, title } from "../src/panel/model";
+import { acts, age, batchSentence, batchWords, bytes, distinctTitle, doing, firstChoice, killQuestion, ordered, sessionLine, sessionMood, stuck, tally, title } from "../src/panel/model";
 import type { Row, SessionView } from "../src/panel/types";
 
 function scene(name: string): { readonly row: Row; readonly view: SessionView } {
@@ -14,6 +14,12 @@ function scene(name: string): { readonly row: Row; readonly view: SessionView } 
 test("a session is called by its notebook, else by its own name", () => {
   assert.equal(title({ notebook: "studies/analysis.ipynb", name: "x" }), "analysis.ipynb");
   assert.equal(title({ notebook: "", name: "nightly" }), "nightly");
+});
+
+test("two sessions that are called alike are told apart by their ids", () => {
+  const { row } = scene("running");
+  const rows: readonly Row[] = ["1a2b", "3c4d", "5e6f"].map((id) => ({ ...row, id, notebook: "", name: id === "5e6f" ? "other" : "default" }));
+  assert.deepEqual(rows.map((each) => distinctTitle(each, rows)), ["default · 1a2b", "default · 3c4d", "other"]);
 });
 
 test("each session has its mood and its line", () => {

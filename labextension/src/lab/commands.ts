@@ -1,7 +1,7 @@
 /** What can be done from the palette and the menus. Where a session is meant, it is the one of the notebook in front. */
 
 import { Dialog, InputDialog, Notification, showDialog } from "@jupyterlab/apputils";
-import { title } from "../panel/model";
+import { distinctTitle } from "../panel/model";
 import { __ } from "../say";
 import { openExample } from "./example";
 import { jobsIcon } from "./icons";
@@ -64,7 +64,7 @@ export function addCommands(doing: Doing): void {
     execute: async () => {
       const panel = notebookOf(tracker);
       const row = await pick(__("Attach to a session"), sessions.rows ?? []);
-      if (panel && row) await attach(panel, row.name);
+      if (panel && row) await attach(panel, row.id);
     },
   });
   commands.addCommand(COMMANDS.refresh, {
@@ -89,7 +89,7 @@ export function addCommands(doing: Doing): void {
       const row = mine() ?? (await pick(__("Kill a session's child"), alive()));
       if (!row) return;
       const { button } = await showDialog({
-        title: __("Kill the child of %1?", title(row)),
+        title: __("Kill the child of %1?", distinctTitle(row, sessions.rows ?? [])),
         body: __("Its workers end with it, and its journal goes: what no notebook has read is lost."),
         buttons: [Dialog.cancelButton({ label: __("Keep it") }), Dialog.warnButton({ label: __("Kill child") })],
         defaultButton: 0,
@@ -113,7 +113,7 @@ export function addCommands(doing: Doing): void {
 /** Ask which session is meant; with one there is nothing to ask. */
 async function pick(question: string, rows: readonly Row[]): Promise<Row | null> {
   if (rows.length < 2) return rows[0] ?? null;
-  const items = rows.map((row) => `${title(row)} (${row.name})`);
+  const items = rows.map((row) => `${distinctTitle(row, rows)} (${row.name})`);
   const { value } = await InputDialog.getItem({ title: question, items });
   return rows[items.indexOf(value ?? "")] ?? null;
 }

@@ -13,7 +13,7 @@ export function actions(app: PanelApp): Component {
   const toggle = h("button", { type: "button", class: "dsage-button dsage-more", "aria-haspopup": "menu", "aria-label": __("More: Refresh workers, Kill child"), click: () => flip() }, "⋯");
   const [refresh, die] = [item(), item()];
   const attach = h("button", { type: "button", role: "menuitem", class: "dsage-item", click: () => {
-    if (app.row) void app.notebook?.attach(app.row.name);
+    if (app.row) void app.notebook?.attach(app.row.id);
     back();
   } });
   die.classList.add("dsage-warn");

@@ -8,7 +8,7 @@ import { attr, h, reshape, Rows, shape, text, type Component, type Row as Line }
 import { __, _n } from "../say";
 import { number } from "../words";
 import { meter } from "./meter";
-import { age, batchMood, batchSentence, batchWords, fullTitle, moodWord, sessionLine, sessionMood, tally, title, workersOf, type BatchMood } from "./model";
+import { age, batchMood, batchSentence, batchWords, fullTitle, moodWord, sessionLine, sessionMood, tally, distinctTitle, workersOf, type BatchMood } from "./model";
 import type { Sign } from "../dom";
 import type { PanelApp } from "./app";
 import type { BatchRow, Row } from "./types";
@@ -92,7 +92,8 @@ function sessionLineOf(app: PanelApp, id: string): Line<Item> {
       const view = app.sessions.view(id);
       const mood = sessionMood(row, view, app.sessions.link(id));
       attr(dot, "data-mood", mood);
-      text(name, title(row));
+      const called = distinctTitle(row, app.rows);
+      text(name, called);
       text(when, age(row.created, Date.now() / 1000));
       attr(when, "title", new Date(row.created * 1000).toLocaleString());
       const line = sessionLine(row, view);
@@ -104,7 +105,7 @@ function sessionLineOf(app: PanelApp, id: string): Line<Item> {
       attr(el, "data-alive", row.alive);
       attr(el, "aria-expanded", String(chosen));
       attr(el, "aria-selected", String(chosen));
-      attr(el, "aria-label", `${title(row)}, ${moodWord(mood)}. ${line}`);
+      attr(el, "aria-label", `${called}, ${moodWord(mood)}. ${line}`);
     },
   };
 }

@@ -13,10 +13,17 @@ export function title({ notebook, name }: { readonly notebook: string; readonly 
   return notebook ? (notebook.split("/").at(-1) ?? name) : name;
 }
 
+/** The title, with the session's id where another session in the list has the same. */
+export function distinctTitle(row: Row, rows: readonly Row[]): string {
+  const alike = rows.some((other) => other.id !== row.id && title(other) === title(row));
+  return alike ? `${title(row)} · ${row.id}` : title(row);
+}
+
 /** The same in full, for the pointer. */
 export function fullTitle(row: Row): string {
   const parts = [row.notebook || row.name];
   if (row.notebook && row.name) parts.push(__("session %1", row.name));
+  parts.push(__("id %1", row.id));
   if (row.pid !== null) parts.push(__("child %1", row.pid));
   return parts.join("\n");
 }

@@ -3,7 +3,7 @@
 import { attr, h, text, type Component } from "../dom";
 import { __ } from "../say";
 import { ask } from "./ask";
-import { title } from "./model";
+import { distinctTitle } from "./model";
 import type { PanelApp } from "./app";
 
 export function sleeper(app: PanelApp): Component {
@@ -36,7 +36,7 @@ export function sleeper(app: PanelApp): Component {
     attr(revive, "hidden", !row.revivable);
     for (const button of [revive, remove]) attr(button, "aria-disabled", busy ? "true" : null);
     attr(buttons, "hidden", asking);
-    question.show(asking ? __("Delete the journal of %1? Its results are gone then.", title(row)) : "");
+    question.show(asking ? __("Delete the journal of %1? Its results are gone then.", distinctTitle(row, app.rows)) : "");
   }
   return { el, update };
 }
