@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jupyter_dsage.core.names import labels
 from jupyter_dsage.core.states import State
 from jupyter_dsage.errors import MissingError, UsageError
 from jupyter_dsage.wire import messages as m
@@ -27,7 +28,8 @@ def requests_of(order: m.Order, scheduler: Scheduler, views: Views) -> list[tupl
         if order.job is not None:
             raise UsageError("A job is named without its batch.")
         wanted = _CONCERNS[order.verb]
-        return [(b.name, _whole(order.verb, b)) for b in scheduler.batches.values() if wanted(b, views)]
+        called = labels((b.number, b.name) for b in scheduler.batches.values())
+        return [(called[b.number], _whole(order.verb, b)) for b in scheduler.batches.values() if wanted(b, views)]
     batch = batch_of(order.batch, scheduler)
     if order.job is not None:
         return [(f"job {order.job} of {batch.name}", _single(order.verb, batch, order.job, views))]

@@ -14,6 +14,7 @@ import msgspec
 
 from jupyter_dsage import settings
 from jupyter_dsage.child.view import name_of
+from jupyter_dsage.core.names import labels
 from jupyter_dsage.core.states import ENDED, State
 from jupyter_dsage.lazy import psutil
 from jupyter_dsage.wire import messages as m
@@ -95,7 +96,9 @@ class SessionViews:
     def _whole(self, now: float) -> dict[str, Any]:
         numbers = list(reversed(self._scheduler.batches))
         counts = self._counts()
-        batches = [self._views.row(number, now) for number in numbers[: settings.BATCHES_SHOWN]]
+        called = labels((batch.number, batch.name) for batch in self._scheduler.batches.values())
+        rows = [(number, self._views.row(number, now)) for number in numbers[: settings.BATCHES_SHOWN]]
+        batches = [row | {"name": called[number]} for number, row in rows]
         engines = self._views.engines(self._views.by_engine)
         workers = self._workers()
         shown = workers[: settings.SESSION_WORKERS_SHOWN]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_dsage import settings
+from jupyter_dsage.client.batches import Batches
 from jupyter_dsage.client.engines import Engines
 from jupyter_dsage.client.ledger import CANCELLED
 from jupyter_dsage.client.link import ChildLink, log
@@ -52,7 +53,8 @@ class Attending:
         self._pool = Engines(urls, self._ask)
         self._started = started
         self._by_number: dict[int, Batch] = {}
-        self._by_name: dict[str, Batch] = {}
+        self.batches = Batches()
+        """The batches by name: ``batches["o"]`` is the newest of that name, ``batches["o#1"]`` the first of several."""
         self._client = 0
         """The number by which the session's children know this client."""
         self._numbers = itertools.count(1)
@@ -199,7 +201,8 @@ class Attending:
         if batch is None:
             batch = self._batch(known.opened)
             batch.found(known)
-            self._by_number[number] = self._by_name[known.opened.name] = batch
+            self._by_number[number] = batch
+            self.batches.add(batch)
         else:
             batch.resent()
         if self._watchers.get(number):

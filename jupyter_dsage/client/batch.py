@@ -39,6 +39,8 @@ class Batch(Gathering, Sequence[Job]):
         """How single jobs are packed."""
         self.opened = opened
         """As it was opened."""
+        self.started = opened.at
+        """When it was opened, in seconds since the epoch, for people; 0 where that is not known."""
         self.name = name = opened.name
         self.number = opened.batch
         self.session = session

@@ -36,24 +36,20 @@ def status(name: str | None) -> str:
     with _looking(name) as session:
         engines = ", ".join(f"{engine.slots} slots on {engine.name} ({engine.state})" for engine in session.engines)
         lines = [f"Session {session.name!r}: child {session.pid}, {engines}"]
-        words = ("waiting", "finished", "failed", "lost", "cancelled")
-        rows: list[tuple[str, ...]] = [("batch", "jobs", *words)]
-        for batch in session.batches.values():
-            counts = batch.counts
-            rows += [(batch.name, str(len(batch)), *(str(counts[word]) for word in words))]
-        return "\n".join([*lines, *(processes.columns(rows) if len(rows) > 1 else ())])
+        rows = processes.batch_table(session)
+        return "\n".join([*lines, *(processes.columns(rows) if rows else ())])
 
 
 def about_batches(verb: str, name: str | None, batches: Sequence[str]) -> str:
     """Pause, resume, cancel or retry the batches that are named, or all that it may concern."""
     with _looking(name) as session:
         chosen = [_batch(session, each) for each in batches] or [
-            batch for batch in session.batches.values() if batch.failed or not batch.ready()
+            batch for batch in session.batches.current().values() if batch.failed or not batch.ready()
         ]
         for batch in chosen:
             getattr(batch, verb)()
         session.settle()
-    return f"{verb}: {', '.join(batch.name for batch in chosen) or 'no batch that it would concern'}."
+    return f"{verb}: {', '.join(map(session.batches.label, chosen)) or 'no batch that it would concern'}."
 
 
 def refresh(name: str | None) -> str:

@@ -50,6 +50,21 @@ def _table(pid: int, name: str, workers: dict[int, str]) -> list[tuple[str, ...]
     return out
 
 
+def batch_table(session: Session) -> list[tuple[str, ...]]:
+    """Return the jobs of each batch by what is known of them, a heading first.
+
+    Of each name the newest batch, and those before that have not ended; when each was started.
+    """
+    rows: list[tuple[str, ...]] = []
+    states: tuple[str, ...] = ()
+    for name, batch in session.batches.current().items():
+        counts = batch.counts
+        states = tuple(counts)
+        since = time.strftime("%d %b %H:%M:%S", time.localtime(batch.started)) if batch.started else ""
+        rows.append((name, str(sum(counts.values())), *map(str, counts.values()), since))
+    return [("batch", "jobs", *states, "started"), *rows] if rows else []
+
+
 def all_told(mine: Sequence[Session]) -> list[str]:
     """Return a text for each session of this user, those of this process first: whether it lives, and its processes."""
     told = []

@@ -93,7 +93,8 @@ class Session(Attending):
         """Run ``fn(*args, **kwargs)`` for each (args, kwargs) pair of `jobs`, any iterable; returns at once.
 
         `fn`: a function, which travels by value with what it captured, or a service's name; `name`: of the batch
-        (``"batch-1"`` if left out; a name that is taken goes to the new batch); `options`: see
+        (``"batch-1"`` if left out; a name that is taken goes to the new batch, and ``session.batches["hist#1"]`` is
+        the first of that name); `options`: see
         `client.options.Options`, that is `retries`, `limit`, `timeout`, `memory`, `at_most_once`, `priority`, `engine`
         and `resources`. The first job is drawn and checked before the call returns, the rest by a thread, so do not
         change arguments meanwhile. Raises UnpicklableError, which names the culprit by its path, UsageError,
@@ -144,11 +145,6 @@ class Session(Attending):
         self._checked(options)
         return DsageExecutor(self, options)
 
-    @property
-    def batches(self) -> Mapping[str, Batch]:
-        """The batches by name; where several had one name, the latest."""
-        return MappingProxyType(self._by_name)
-
     def add_to(self, batch: Batch, jobs: Iterable[Any], fn: Function | None, *, bare: bool | None = None) -> None:
         """Add jobs to a batch; see `Batch.add`. `bare`: whether they are plain items (None: as the batch's are)."""
         if batch.function is None:
@@ -186,13 +182,16 @@ class Session(Attending):
         check_name(name)
         count = next(self._numbers)
         number = ((self._client - 1) << _BATCH_BITS) + count
-        opened = m.OpenBatch(number, name or f"batch-{count}", plain=plain, function=function, bare=bare, **checked)
+        opened = m.OpenBatch(
+            number, name or f"batch-{count}", plain=plain, function=function, bare=bare, **checked, at=time.time()
+        )
         return Batch(self, opened)
 
     def _start(self, batch: Batch) -> None:
         """Have the child open a batch, and find it by its name from now on. On the I/O thread."""
         self.post(batch.opened)
-        self._by_number[batch.number] = self._by_name[batch.name] = batch
+        self._by_number[batch.number] = batch
+        self.batches.add(batch)
 
     def _checked(self, options: Options) -> dict[str, Any]:
         """Return the options of a batch as its message has them; raises UsageError, EngineError."""

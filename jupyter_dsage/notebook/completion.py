@@ -95,7 +95,7 @@ def _plain(given: list[str], known: Mapping[str, Option]) -> list[str]:
 
 def _batches(names: Mapping[str, Any]) -> list[str]:
     held = [name for name, value in list(names.items()) if isinstance(value, Batch) and not name.startswith("_")]
-    known = [name for session in sessions.by_name().values() for name in session.batches]
+    known = [name for session in sessions.by_name().values() for name in session.batches.current()]
     return sorted({*held, *known})
 
 

@@ -31,6 +31,7 @@ OPTIONS = {
     "resources": Option("amounts, such as gpu=1,", read=amounts),
     "wait": Option(),
     "quiet": Option(),
+    "replace": Option(),
 }
 
 _KEYWORD = re.compile(r"(for|using)\b")
@@ -59,6 +60,7 @@ class Line:
     resources: dict[str, int] | None = None
     wait: bool = False
     quiet: bool = False
+    replace: bool = False
 
     @property
     def fixed(self) -> dict[str, Any]:
@@ -80,7 +82,8 @@ def parse(line: str) -> Line:
 
     >>> parse("hist for x in range(100) --limit 2")
     Line(name='hist', loops=True, text='for x in range(100)', start=5, into=None, session=None, limit=2, retries=None,
-    timeout=None, memory=None, at_most_once=False, priority=None, engine=None, resources=None, wait=False, quiet=False)
+    timeout=None, memory=None, at_most_once=False, priority=None, engine=None, resources=None, wait=False, quiet=False,
+    replace=False)
     """
     given = words(line)
     options: dict[str, Any] = {}

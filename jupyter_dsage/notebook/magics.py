@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError as ShownUsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from traitlets import Bool
 
 from jupyter_dsage import errors
 from jupyter_dsage.notebook import completion, sessions, verbs
@@ -31,6 +32,9 @@ class DsageMagics(Magics):
     """The magics, in one IPython shell."""
 
     shell: Any
+    replace = Bool(default_value=False, help="Cancel the former batch of a name when its cell runs again.").tag(
+        config=True
+    )
 
     @no_var_expand
     @cell_magic
@@ -77,6 +81,8 @@ class DsageMagics(Magics):
           --resources R    what each job takes of what engines have, such as gpu=1 (local:?resources=gpu:2)
           --wait           return when all jobs have ended
           --quiet          show nothing
+          --replace        cancel what an earlier batch of this name has not done (%config DsageMagics.replace = True:
+                           always); else it runs on, as NAME#1: %dsage cancel NAME#1
         """
         try:
             self._scatter(parse(line), Cell(self.shell, line, cell))
@@ -98,8 +104,14 @@ class DsageMagics(Magics):
             )
         if into is not None and into.function is None:
             raise errors.UsageError(f"Batch {into.name!r} grows by session.submit, not by --into.")
+        if into is not None and said.replace:
+            raise errors.UsageError("--replace and --into contradict each other.")
         function, jobs = self._job(said, cell, said.name or (into.name if into else ""))
         batch = _started(said, function, jobs) if into is None else _grown(said, into, function, jobs)
+        if into is None:
+            told = sessions.replaced(batch, cancel=said.replace or self.replace)
+            if told and not said.quiet:
+                print(told)  # noqa: T201  (what runs on unseen otherwise)
         if said.name is not None:
             names[said.name] = batch
         if not said.quiet:

@@ -38,8 +38,8 @@ class Option:
     """Reads its value; raises UsageError. None if it is a word or a number."""
 
 
-def words(line: str) -> list[Word]:
-    """Return the words of a line, up to a comment.
+def words(line: str, *, numbered: bool = False) -> list[Word]:
+    """Return the words of a line, up to a comment. `numbered`: a word may be a batch's label, such as ``o#1``.
 
     >>> [word.text for word in words("hist for x in range(1, 9)  # nine")]
     ['hist', 'for', 'x', 'in', 'range(1, 9)']
@@ -49,7 +49,7 @@ def words(line: str) -> list[Word]:
     depth = at = 0
     while at < len(line):
         char = line[at]
-        if char == "#":
+        if char == "#" and not _in_label(line, start, at, numbered=numbered):
             break
         if char.isspace() and depth <= 0:
             if start is not None:
@@ -65,6 +65,13 @@ def words(line: str) -> list[Word]:
     if start is not None:
         out.append(Word(line[start:at].rstrip(), start))
     return out
+
+
+def _in_label(line: str, start: int | None, at: int, *, numbered: bool) -> bool:
+    """Tell whether the ``#`` at `at` stands in a batch's label, rather than before a comment."""
+    if start is None or not re.match(r"#\d+(\s|$)", line[at:]):
+        return False
+    return numbered or line[:start].endswith("--into ") or line[start:at].startswith("--into=")
 
 
 def _behind_quotes(line: str, at: int) -> int:

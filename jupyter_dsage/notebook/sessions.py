@@ -107,7 +107,7 @@ def batch(name: str, session: str | None, names: Mapping[str, Any]) -> Batch:
         if isinstance(value, Batch):
             return value
     place = find(session)
-    batches = place.batches if place else {}
+    batches: Mapping[str, Batch] = place.batches if place else {}
     if name not in batches:
         where = f" in session {place.name!r}" if place else ""
         raise UsageError(f"There is no batch {name!r}{where}; {_there(batches)}")
@@ -118,9 +118,32 @@ def _there(names: Mapping[str, Any]) -> str:
     return f"there is {', '.join(names)}." if names else "there is none."
 
 
-def bind(batch: Batch, names: MutableMapping[str, Any]) -> str:
-    """Give a batch its name among the user's, or one that is free; return it."""
-    name = re.sub(r"\W", "_", batch.name)
+def replaced(batch: Batch, *, cancel: bool) -> str:
+    """Cancel the former batches of a new one's name that have not ended, or say how; empty where there are none."""
+    told = []
+    for former in batch.session.batches.former(batch.name):
+        if former is batch:
+            continue
+        called, left = label(former), f"{former.counts['waiting']:,}"
+        if cancel:
+            former.cancel()
+            told.append(f"The former {batch.name}, {called}, was cancelled: {left} jobs had not ended.")
+        else:
+            told.append(
+                f"The former {batch.name} still runs: {left} left. '%dsage cancel {called}' ends it; "
+                "with --replace on the line this is done at once."
+            )
+    return "\n".join(told)
+
+
+def label(batch: Batch) -> str:
+    """Return what a batch is called in its session: its name, or NAME#1 if a newer one has the name."""
+    return batch.session.batches.label(batch)
+
+
+def bind(called: str, batch: Batch, names: MutableMapping[str, Any]) -> str:
+    """Give a batch its name among the user's, or one that is free; return it. `called`: what its session calls it."""
+    name = re.sub(r"\W", "_", called)
     if not name.isidentifier() or keyword.iskeyword(name):
         name = f"_{name}"
     wanted, number = name, 1

@@ -61,15 +61,15 @@ class Call:
         return self.options.get("session")
 
     def batches(self) -> list[Batch]:
-        """Return the batches that are named; without a name all of the session that have jobs waiting."""
+        """Return the batches that are named; else the newest of each name, and those before that have not ended."""
         if self.words:
             return [sessions.batch(name, self.session, self.names) for name in self.words]
-        return list(sessions.found(self.session).batches.values())
+        return list(sessions.found(self.session).batches.current().values())
 
 
 def run(line: str, names: MutableMapping[str, Any], show: Callable[[Batch], None] = lambda _: None) -> str:
     """Do what a line says and return the answer; raises DsageError. `show`: shows a batch below the cell."""
-    given = words(line)
+    given = words(line, numbered=True)
     if not given:
         raise UsageError(f"%dsage wants a verb: {', '.join(VERBS)}.")
     verb = VERBS.get(given[0].text)
@@ -117,12 +117,8 @@ def _told(session: Session, label: str) -> str:
     lines += [f"{engine.name} is {engine.state}: {engine.note}" for engine in session.engines if engine.note]
     rows = [(f"worker {worker.worker}", worker.engine, f"pid {worker.pid}", worker.stage) for worker in session.workers]
     lines += columns(rows)
-    counts = {batch.name: batch.counts for batch in session.batches.values()}
-    if counts:
-        states = list(next(iter(counts.values())))
-        table = [("batch", "jobs", *states)]
-        table += [(name, str(sum(each.values())), *map(str, each.values())) for name, each in counts.items()]
-        lines += ["", *columns(table)]
+    if session.batches:
+        lines += ["", *columns(processes.batch_table(session))]
     return "\n".join(lines)
 
 
@@ -171,14 +167,14 @@ def _each(call: Call, done: str, verb: str, act: Callable[[Batch], None]) -> str
     batches = [batch for batch in call.batches() if call.words or not batch.ready()]
     if not batches:
         return f"Nothing to {verb}: no batch has jobs waiting."
-    told = [f"{batch.name} ({batch.counts['waiting']} jobs had not ended)" for batch in batches]
+    told = [f"{sessions.label(batch)} ({batch.counts['waiting']} jobs had not ended)" for batch in batches]
     for batch in batches:
         act(batch)
     return f"{done} {', '.join(told)}."
 
 
 def _retry(call: Call) -> str:
-    counts = {batch.name: batch.retry() for batch in call.batches()}
+    counts = {sessions.label(batch): batch.retry() for batch in call.batches()}
     told = [f"{count} of {name}" for name, count in counts.items() if count]
     return f"Failed jobs that run again: {', '.join(told)}." if told else "Nothing to retry: no job has failed."
 
@@ -204,8 +200,8 @@ def _attach(call: Call) -> str:
     known = {session.id for session in living()}
     session = attach(call.words[0] if call.words else None)
     lines = [f"Session {session.name!r} is {'here already' if session.id in known else 'back'}: child {session.pid}."]
-    for name, batch in session.batches.items():
-        bound = sessions.bind(batch, call.names)
+    for name, batch in session.batches.current().items():
+        bound = sessions.bind(name, batch, call.names)
         counts = ", ".join(f"{count:,} {word}" for word, count in batch.counts.items() if count) or "no jobs"
         renamed = "" if bound == name else f" (was {name})"
         note = f"; {batch.note}" if batch.note else ""

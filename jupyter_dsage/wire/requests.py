@@ -17,7 +17,7 @@ class OpenBatch(Message, frozen=True, tag="open"):
     `plain`: its jobs call services; `function` and `bare` describe it to clients that come later; `timeout` and
     `memory`: seconds and bytes that a job may take (0: no limit); `once`: no job of it is ever tried a second time
     after a loss; `priority`: batches of a higher one go first; `engines`: those that its jobs may run on (empty: any);
-    `resources`: what each of them takes.
+    `resources`: what each of them takes; `at`: when, in seconds since the epoch, for people (0: not known).
     """
 
     batch: Number
@@ -33,6 +33,7 @@ class OpenBatch(Message, frozen=True, tag="open"):
     priority: int = 0
     engines: tuple[Name, ...] = ()
     resources: Amounts = ()
+    at: Seconds = 0.0
 
 
 class AddJobs(Message, frozen=True, tag="add"):

@@ -452,8 +452,10 @@ def test_status_ps_log_refresh_die(notebook):
             r"Session 'looked_at': child \d+, 2 slots on local, \d workers ready",
             lines[0],
         )
-        assert lines[-2].split() == ["batch", "jobs", "waiting", "finished", "failed", "lost", "cancelled"]
-        assert lines[-1].split() == ["h", "3", "0", "3", "0", "0", "0"]
+        assert lines[-2].split() == ["batch", "jobs", "waiting", "finished", "failed", "lost", "cancelled", "started"]
+        *counts, day, month, at = lines[-1].split()
+        assert counts == ["h", "3", "0", "3", "0", "0", "0"]
+        assert re.fullmatch(r"\d\d \w+ \d\d:\d\d:\d\d", f"{day} {month} {at}")
         both = notebook.run("%dsage status").out
         assert "Session 'default'" in both
         assert "Session 'looked_at'" in both
@@ -543,6 +545,7 @@ def test_the_magics_explain_themselves(notebook):
         "--resources",
         "--wait",
         "--quiet",
+        "--replace",
     ):
         assert option in told
     told = notebook.told("%dsage?")

@@ -193,6 +193,7 @@ def test_what_is_no_loop_is_said_in_one_sentence(text, sentence):
                 "--resources",
                 "--wait",
                 "--quiet",
+                "--replace",
             ],
         ),
         ("%%scatter hist for x in y --wait --w", []),
@@ -204,7 +205,7 @@ def test_what_is_no_loop_is_said_in_one_sentence(text, sentence):
         ("%%scatter --limit ", []),
         ("%%scatter hist for x in ra", []),
         ("%dsage p", ["pause", "ps"]),
-        ("%dsage die --", ["--session", "--all"]),
+        ("%dsage die --", ["--session", "--all", "--force"]),
         ("%dsage start --n", ["--name"]),
         ("%dsage nonsense ", []),
         ("%dsage e", ["engine"]),
@@ -251,3 +252,16 @@ def test_a_wrong_verb_is_told_in_one_sentence(text, sentence):
 def test_engines_and_resources_belong_to_the_cell_that_makes_a_batch():
     said = parse("h for x in y --engine local,ssh://me@lab7 --resources=gpu=1,licence=2")
     assert said.fixed == {"engine": ("local", "ssh://me@lab7"), "resources": {"gpu": 1, "licence": 2}}
+
+
+def test_a_number_behind_a_batchs_name_is_no_comment_where_a_batch_is_named():
+    assert parse("--into o#1 for x in y").into == "o#1"
+    assert parse("--into=o#1 for x in y  # none").into == "o#1"
+    assert parse("o for x in xs#1").text == "for x in xs"
+    assert [word.text for word in options.words("cancel o#1 p#22 q# 1", numbered=True)] == [
+        "cancel",
+        "o#1",
+        "p#22",
+        "q",
+    ]
+    assert [word.text for word in options.words("cancel o#1")] == ["cancel", "o"]
