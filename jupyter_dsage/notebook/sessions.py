@@ -33,7 +33,7 @@ def by_name() -> dict[str, Session]:
 
 
 def find(name: str | None) -> Session | None:
-    """Return the session of this name or id; without one the default one, or the only one, or None if there is none.
+    """Return the session of this name or id; without one this kernel's default or only one; None if there is none.
 
     Raises UsageError for an unknown name, and where it cannot be told which one is meant.
     """
@@ -43,11 +43,12 @@ def find(name: str | None) -> Session | None:
         if not found:
             raise UsageError(f"There is no session {name!r}; {_there(by_name())}")
         return _one(found)
+    if len(sessions) > 1:  # what belongs to another kernel is meant only where there is nothing else
+        sessions = [session for session in sessions if not of_another(session)] or sessions
     default = _called(DEFAULT, sessions)
-    own = [session for session in default if not of_another(session)]
     if len(sessions) > 1 and not default:
         raise UsageError(f"Which session? There is {', '.join(by_name())}: say --session NAME.")
-    return _one(own or default or sessions) if sessions else None
+    return _one(default or sessions) if sessions else None
 
 
 def _called(name: str, sessions: Sequence[Session]) -> list[Session]:

@@ -134,3 +134,15 @@ def test_who_has_a_session_stands_in_its_record():
         assert [holder.lives for holder in stored.records()[0].holders] == [True]
         session.detach()
         assert stored.records()[0].owner() is None
+
+
+def test_new_jobs_go_to_the_kernels_own_session_though_it_has_attached_to_anothers_default():
+    with Kernel("/here/one.ipynb") as one, Kernel("/here/two.ipynb") as two:
+        theirs = begin(one)
+        two.run("%load_ext jupyter_dsage")
+        two.run("%dsage start local:?slots=1 --name own")
+        two.run(f"%dsage attach {theirs}")
+        two.run("%%scatter mine for x in range(3) --quiet\nx")
+        assert two.value("(mine.results(timeout=20), mine.session.name)") == ([0, 1, 2], "own")
+        assert "Left: " in two.run("%dsage die --all")
+        assert "Over" in one.run("%dsage die")
