@@ -140,7 +140,7 @@ class Submitter:
             raise too_large(f"the arguments of job {self.batch.ledger.total}", size)
         job = Job(self.batch.ledger)
         self._hand_over(Call(self, job, function, numbers, packed, size))
-        if size > settings.LARGE_PAYLOAD_BYTES:
+        if size > settings.UNSENT_PAYLOAD_BYTES:
             job.index  # noqa: B018  (numbered: its bytes are counted before the next ones come)
         return job
 

@@ -18,6 +18,8 @@ import pytest
 
 import jupyter_dsage as dsage
 from jupyter_dsage.testing.fake_session import FakeSession
+from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire import payload
 from tests.interrupts import Interrupter
 from tests.process import jobs
 
@@ -245,6 +247,23 @@ def test_a_session_whose_end_was_interrupted_ends_when_asked_again(how):
         with pytest.raises(dsage.SessionLost):
             session.map(jobs.square, [1])
     assert interrupter.count > 10
+
+
+def test_a_gap_in_the_numbers_is_refused_and_ends_the_batch_in_a_sentence(caplog):
+    """Nothing of ours makes one; were there a defect, no job may run under another one's number."""
+    with FakeSession({"here": 1}) as session:
+        batch = session.map(jobs.square, [1, 2])
+        assert batch.results(timeout=SECONDS) == [1, 4]
+        for message in (m.AddJobs(batch.number, batch.function, 1, first=7), m.SkipJobs(batch.number, 3, 1)):
+            batch.session.call(lambda: batch.ledger.grow(len(batch) + 1))
+            frames = (payload.dump_items([5], 7, strict=True),) if isinstance(message, m.AddJobs) else ()
+            session.post(message, *frames)
+            with pytest.raises(
+                dsage.SessionLost, match=r"refused jobs: Jobs \d to \d of batch \d+ came where job 2 is"
+            ):
+                batch[-1].result(SECONDS)
+        assert session.map(jobs.square, [3]).results(timeout=SECONDS) == [9]
+    assert "refused" in caplog.text
 
 
 class Alarms:
