@@ -62,6 +62,8 @@ BIRTH_ATTEMPTS = 5
 """Workers of one engine that may die in a row before they are ready; then the engine has failed."""
 BIRTH_BACKOFF_SECONDS = 0.1
 """Wait before the second start in a row; doubles each time."""
+LOAD_BACKOFFS = 4
+"""... and how often at most after workers that were lost while they loaded a function: 0.8 s, then each time."""
 
 # --- worker (worker/) --------------------------------------------------------------------------------------
 TICK_SECONDS = 0.05
@@ -84,6 +86,9 @@ FLUSH_LIMITED_SECONDS = 0.001
 meanwhile, and what was told runs no second time. A message costs about 0.1 ms."""
 FLUSH_BYTES = 1_000_000
 """... or until this many bytes of pickled values have gathered."""
+LOAD_SECONDS = 5.0
+"""In a batch with a time limit, loading its function may take this long, or that limit if it is more: the first job of
+each worker would fail otherwise where an import is slow (Sage: 3 s). The job's own time begins after that."""
 INTERRUPT_GRACE_SECONDS = 1.0
 """A job to be cancelled gets SIGINT, and SIGKILL for its worker this much later (2 s are promised)."""
 GUARD_SECONDS = 0.2

@@ -122,8 +122,9 @@ def from_host(message: m.Message) -> Event | None:
         case m.Recalled():
             return e.LeaseRecalled(message.worker, message.lease, message.start)
         case m.WorkerGone():
-            limit = message.story.cause in LIMITS
-            return e.WorkerLost(message.worker, message.lease, message.job, message.story, limit, message.known)
+            story = message.story
+            limit, loading = story.cause in LIMITS, story.loading == "function"
+            return e.WorkerLost(message.worker, message.lease, message.job, story, limit, message.known, loading)
         case m.SupervisorReady():
             return None
     raise ProtocolError(f"A {type(message).__name__} message does not belong here.")

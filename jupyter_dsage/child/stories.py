@@ -70,4 +70,5 @@ def tell(story: m.Story) -> str:
         return story.ending
     lines = story.output.strip().splitlines()
     last = f"; its last line: {lines[-1]}" if lines else ""
-    return f"worker {story.worker} (pid {story.pid}) on {story.host} ended with {story.ending}{last}"
+    loading = f" while it loaded the {story.loading} of a job" if story.loading else ""
+    return f"worker {story.worker} (pid {story.pid}) on {story.host} ended with {story.ending}{loading}{last}"

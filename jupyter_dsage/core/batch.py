@@ -64,6 +64,8 @@ class Batch:
     """Job -> attempts that ended with the loss of its worker (few, so sparse)."""
     failures: dict[int, int] = field(default_factory=dict)
     """Job -> attempts that raised and were retried (sparse)."""
+    loads: dict[str, int] = field(default_factory=dict)
+    """Function -> workers in a row that were lost while they loaded it (sparse)."""
     kinds: dict[str | None, None] = field(default_factory=dict)
     """The services its jobs call (None: functions), in the order in which they came: nearly always one."""
     speeds: dict[str, tuple[float, int]] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core.ranges import Ranges, Run
-from jupyter_dsage.core.retry import charged, forgive, retry_after_exception
+from jupyter_dsage.core.retry import charged, forgive, retry_after_exception, retry_after_load
 from jupyter_dsage.core.states import State
 
 if TYPE_CHECKING:
@@ -140,6 +140,24 @@ def end_attempts(s: Scheduler, batch: Batch, first: int, stop: int) -> None:
         for a, b in lease.take(first, stop):
             s.order(c.RecallLease(worker.engine, worker.number, lease.number, a, lease.stop))
             s.order(c.EndJob(worker.engine, worker.number, lease.number, a, b))
+
+
+def not_loaded(s: Scheduler, batch: Batch, job: int, story: Any, *, failed: bool) -> None:
+    """Charge the function of a job with the loss of a worker that was loading it; after too many its jobs are lost.
+
+    Those that run elsewhere, where it may have been loaded, are left alone.
+    """
+    function = batch.segment_of(job).function
+    if retry_after_load(batch, function):
+        return
+    queued = [
+        run
+        for segment in batch.segments
+        if segment.function == function and segment.open
+        for run in batch.jobs[State.QUEUED].overlap(segment.first, segment.stop)
+    ]
+    if queued:
+        lost(s, batch, tuple(Ranges(queued)), State.QUEUED, story, batch.loads[function], failed=failed)
 
 
 def give_up(s: Scheduler) -> None:

@@ -84,6 +84,7 @@ def proved(s: Scheduler, worker: Worker, now: float) -> None:
     """Note that a worker told something for the first time: its engine can start workers after all."""
     worker.proven = True
     engine = s.pool.engines[worker.engine]
+    engine.loads = 0
     if engine.births >= settings.BIRTH_ATTEMPTS and engine.failure is not None:
         engine.failure = None
         _start_missing(s, engine, now)

@@ -101,6 +101,8 @@ class WorkerLost:
     story: Any
     limit: bool = False
     known: bool = True
+    loading: bool = False
+    """The job's function was being loaded: what ended the worker concerns all jobs of that function."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,8 @@ class Engine:
     leaving: bool = False
     """It is being removed, and goes when its last worker has."""
     births: int = 0
+    loads: int = 0
+    """Workers in a row that were lost while they loaded a function, before they told anything."""
     due: list[float] = field(default_factory=list)
     """When to start the workers that are missing."""
     failure: Any = None
@@ -135,10 +137,12 @@ class Engine:
         return self.suits(batch.wants) and any(map(self.can.take, batch.kinds))
 
     def backoff(self) -> float:
-        """Return the seconds to wait before the next start: none at first, then doubling."""
-        if self.births == 0:
-            return 0.0
-        return float(settings.BIRTH_BACKOFF_SECONDS * 2 ** (self.births - 1))
+        """Return the seconds to wait before the next start: none at first, then doubling.
+
+        Less, and no more than `LOAD_BACKOFFS` times, where what a job needs was to blame: other jobs wait meanwhile.
+        """
+        times = max(self.births, min(self.loads - 1, settings.LOAD_BACKOFFS))
+        return float(settings.BIRTH_BACKOFF_SECONDS * 2 ** (times - 1)) if times > 0 else 0.0
 
 
 class Pool:

@@ -68,6 +68,7 @@ def handle(s: Scheduler, event: Request) -> None:
 
 def _retry(s: Scheduler, batch: Batch, event: e.RetryAsked) -> None:
     """Queue jobs for a new round; an outcome that comes late from an earlier one no longer counts."""
+    batch.loads.clear()
     again = Ranges()
     for first, stop in event.runs:
         for source in (State.FAILED, State.LOST):

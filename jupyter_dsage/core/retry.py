@@ -25,6 +25,12 @@ def retry_after_loss(batch: Batch, job: int) -> bool:
     return not batch.once and batch.losses[job] < settings.LOSS_ATTEMPTS
 
 
+def retry_after_load(batch: Batch, function: str) -> bool:
+    """Charge a function with the loss of a worker that was loading it; tell whether its jobs are tried again."""
+    batch.loads[function] = batch.loads.get(function, 0) + 1
+    return batch.loads[function] < settings.LOSS_ATTEMPTS
+
+
 def charged(batch: Batch, first: int, stop: int) -> list[int]:
     """Return those jobs of ``[first, stop)`` that were charged with anything, in order."""
     losses, failures = batch.losses, batch.failures

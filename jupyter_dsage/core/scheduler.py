@@ -139,10 +139,15 @@ class Scheduler:
         self.no_room(worker)
         self.shadowed.difference_update(worker.leases)  # there is no attempt left to end
         for number in worker.leases:
-            self._charge(self.leases[number], event)
+            lease = self.leases[number]
+            self._charge(lease, event)
             self.lapse(number, story=None if event.known else event.story)
+            if event.loading and event.lease == number:
+                ends.not_loaded(self, self.batches[lease.batch], lease.first, event.story, failed=event.limit)
         engine = self.pool.engines[worker.engine]
         engine.last_story = event.story
+        if event.loading and not worker.proven:
+            engine.loads += 1
         if worker.stage is Stage.STARTING or (worker.leases and not worker.proven and event.job is None):
             engine.births += 1
         engines.replace(self, worker, now)
@@ -152,8 +157,8 @@ class Scheduler:
         """Charge the job that was running on a lost worker, and no other; end it if it has cost too many."""
         batch = self.batches[lease.batch]
         job = event.job if event.lease == lease.number else None
-        if job is None or job not in lease.left:
-            return
+        if job is None or job not in lease.left or (event.loading and not event.limit):
+            return  # where its function was loaded, all jobs of that are concerned alike
         again = (retry_after_exception if event.limit else retry_after_loss)(batch, job)
         if not again:
             spent = batch.losses.get(job, 0) + batch.failures.get(job, 0) + event.limit
@@ -209,6 +214,8 @@ class Scheduler:
             worker = self.pool.workers[lease.worker]
             if not worker.proven:
                 engines.proved(self, worker, now)
+            if batch.loads and event.stop > event.first:
+                batch.loads.pop(batch.segment_of(event.first).function, None)
             if event.stop > event.first:
                 leased = lease.stop - lease.first
                 batch.observe(event.stop - event.first, event.seconds, worker.engine, leased)

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import JobTimeout
@@ -24,8 +25,9 @@ from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.data_calls import DataJobs
 from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes, Raised
 from jupyter_dsage.worker.failure import describe
+from jupyter_dsage.worker.interrupt import JobCancelled
 from jupyter_dsage.worker.limits import time_limit
-from jupyter_dsage.worker.run import JobCancelled
+from jupyter_dsage.worker.loading import LoadFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +44,9 @@ class WorkerDeath(BaseException):
 class Memory:
     """What a worker has been sent; its thread reads it, and so does the next one, if that is given up."""
 
-    functions: dict[str, Callable[..., Any] | Exception] = field(default_factory=dict)
+    arrived: dict[str, tuple[m.Function | m.Service, Frame]] = field(default_factory=dict)
+    """Functions as they came: they are loaded when a job needs them, as part of its life."""
+    functions: dict[str, Callable[..., Any] | LoadFailure] = field(default_factory=dict)
     plain: set[str] = field(default_factory=set)
     """Those of the functions that are services: their jobs and outcomes are plain data."""
     segments: dict[int, Frame] = field(default_factory=dict)
@@ -109,16 +113,29 @@ class FakeWorker:
     # --- payloads ------------------------------------------------------------------------------------------
 
     def learn(self, message: m.Function | m.Service, frames: list[Frame]) -> None:
-        """Take a function; what goes wrong is raised by each of its jobs."""
+        """Take a function; what goes wrong when it is loaded is raised by each of its jobs."""
+        if isinstance(message, m.Service):
+            self._memory.plain.add(message.function)
+        self._memory.arrived[message.function] = message, frames[0] if frames else b""
+
+    def _load(self, name: str) -> Callable[..., Any] | LoadFailure:
+        """Load a function; called in the thread of the job that needs it."""
+        memory = self._memory
+        if name in memory.functions:
+            return memory.functions[name]
+        message, data = memory.arrived[name]
         try:
             if isinstance(message, m.Service):
-                self._memory.plain.add(message.function)
-                self._memory.functions[message.function] = self._offered.service(message.service)
+                found = self._offered.service(message.service)
             else:
-                self._memory.functions[message.function] = self._offered.function(frames[0])
-        except Exception as error:  # noqa: BLE001  (a user's module may raise anything when imported)
-            error.add_note("The function could not be loaded at the worker.")
-            self._memory.functions[message.function] = error
+                found = self._offered.function(data)
+        except (JobCancelled, WorkerDeath):
+            raise
+        except BaseException as error:  # noqa: BLE001  (a user's module may raise anything when imported)
+            memory.functions[name] = LoadFailure(error, "The function could not be loaded at the worker.")
+        else:
+            memory.functions[name] = found
+        return memory.functions[name]
 
     def hold(self, run: m.RunJobs, segment: Frame | None) -> None:
         """Keep a lease's segment, and forget those that it says to."""
@@ -195,7 +212,7 @@ class FakeWorker:
                 self._begun = time.monotonic()
                 run = lease.run
                 plain = run.function in self._memory.plain
-                function, segment = self._memory.functions[run.function], self._memory.segments[run.segment]
+                function, segment = partial(self._load, run.function), self._memory.segments[run.segment]
                 self.thread.calls.put(_Call(function, segment, self.job - run.offset, self.job, plain))
                 return
             self._leases.popleft()
@@ -214,7 +231,7 @@ class FakeWorker:
 class _Call:
     """One job. `index`: its place in the segment."""
 
-    function: Callable[..., Any] | Exception
+    load: Callable[[], Callable[..., Any] | LoadFailure]
     segment: Frame
     index: int
     number: int
@@ -222,11 +239,12 @@ class _Call:
 
     def value(self) -> Any:
         """Call the function."""
-        if isinstance(self.function, Exception):
-            raise self.function
+        function = self.load()
+        if isinstance(function, LoadFailure):
+            raise function.error()
         jobs = DataJobs(self.segment) if self.plain else Jobs(self.segment)
         args, kwargs = jobs[self.index]
-        return self.function(*args, **kwargs)
+        return function(*args, **kwargs)
 
     def dumps(self, value: Any) -> bytes:
         """Return a value as it travels."""

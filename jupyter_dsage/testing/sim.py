@@ -39,6 +39,7 @@ class Sim:
 
     `duration(batch, job)`: seconds a job takes; `fails(batch, job, attempt)`: whether it raises;
     `kills(batch, job, attempt)`: whether its worker dies at its end, outcomes not yet flushed with it;
+    `poisons(function)`: whether a worker dies that loads it;
     `stillborn(worker)`: whether a worker dies while it starts; `latency`: seconds one message takes, each way.
     With `check`, every invariant is checked after every event.
 
@@ -56,6 +57,7 @@ class Sim:
         *,
         fails: Callable[[int, int, int], bool] = _never,
         kills: Callable[[int, int, int], bool] = _never,
+        poisons: Callable[[str], bool] = lambda _: False,
         stillborn: Callable[[int], bool] = _never,
         latency: float = 0.00025,
         start_seconds: float = 0.2,
@@ -65,6 +67,7 @@ class Sim:
         self.clock = FakeClock()
         self.scheduler = Scheduler()
         self.duration, self.fails, self.kills, self.stillborn = duration, fails, kills, stillborn
+        self.poisons = poisons
         self.faulty = fails is not _never or kills is not _never
         self.latency, self.start_seconds, self.end_seconds = latency, start_seconds, end_seconds
         self.check = check

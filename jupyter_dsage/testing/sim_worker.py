@@ -27,10 +27,14 @@ TICK_SECONDS = settings.TICK_SECONDS + settings.FLUSH_SECONDS / 2
 class SimLease:
     """A lease at a simulated worker. `ends`: when each of its jobs, from `first` on, ends; planned ahead."""
 
-    __slots__ = ("batch", "began", "ends", "failed", "fatal", "first", "flushed", "number", "plan", "segment", "stop")
+    __slots__ = (
+        *("batch", "began", "ends", "failed", "fatal", "first", "flushed", "function", "number", "plan"),
+        *("segment", "stop"),
+    )
 
     def __init__(self, order: c.SendLease) -> None:
         self.number, self.batch, self.segment = order.lease, order.batch, order.segment
+        self.function = order.function
         self.first = order.first
         """The first job not reported."""
         self.stop = order.stop
@@ -60,6 +64,7 @@ class SimWorker:
         self.number = number
         self.alive = True
         self.functions: set[str] = set()
+        self.loaded: set[str] = set()
         self.segments: set[int] = set()
         self.queue: deque[SimLease] = deque()
         """Leases that arrived; the first one runs."""
@@ -121,14 +126,14 @@ class SimWorker:
         if self.alive:
             self.host.tell(e.WorkerJoined(self.number))
 
-    def die(self) -> None:
+    def die(self, *, loading: bool = False) -> None:
         """Be gone; whoever watches tells the child, with what stood on the page."""
         if not self.alive:
             return
         self.alive = False
         lease, job = self.page()
         self._drop()
-        self.host.tell(e.WorkerLost(self.number, lease, job, f"worker {self.number} died"))
+        self.host.tell(e.WorkerLost(self.number, lease, job, f"worker {self.number} died", loading=loading))
 
     def vanish(self) -> None:
         """Be gone with the host; nobody is there to tell it."""
@@ -155,6 +160,11 @@ class SimWorker:
         if lease.segment not in self.segments:
             raise KeyError(f"worker {self.number} has no segment {lease.segment} for lease {lease.number}")
         batch = self.sim.batches[lease.batch]
+        if lease.function not in self.loaded and lease.first < lease.stop:
+            if self.sim.poisons(lease.function):
+                self.die(loading=True)
+                return
+            self.loaded.add(lease.function)
         if lease.first < lease.stop:
             batch.running.add(self.number)
             batch.peak = max(batch.peak, len(batch.running))

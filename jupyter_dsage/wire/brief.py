@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _LONGEST_CALL = 200
 _LONGEST_ERROR = 200
 _LONGEST_NOTE = 500
+_LONGEST_VALUE = 60
 
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = 60
@@ -23,6 +24,15 @@ def call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """Return the arguments of a call, as between its parentheses: ``1000, bins=10``."""
     parts = [_safe(value) for value in args] + [f"{name}={_safe(value)}" for name, value in kwargs.items()]
     return _line(", ".join(parts), _LONGEST_CALL)
+
+
+def value(value: Any) -> str:
+    """Return a value as it stands in a sentence."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  (a user's repr may raise anything)
+        text = f"a {type(value).__qualname__} whose repr fails"
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
 
 
 def error(type_name: str, message: str) -> str:

@@ -33,22 +33,41 @@ def _sentence(message: m.Lost, batch: str, job: int) -> str:
         return f"Job {job} of batch {batch!r} could not run, since no worker is left: {_end(story)}."
     if not story.worker:
         return f"Job {job} of batch {batch!r} is lost by {story.ending}."
+    if story.loading == "function":
+        text = (
+            f"Job {job} of batch {batch!r} could not run: {message.attempts} workers in a row were lost while they "
+            f"loaded its function, with the modules that it imports. The last one, worker {story.worker} (pid "
+            f"{story.pid}) on {story.host}, ended with {story.ending} after {story.seconds:.1f} s."
+        )
+        return _with_lines(text, story)
     times = "once" if message.attempts == 1 else f"{message.attempts} times"
     text = (
         f"Job {job} of batch {batch!r} took its worker with it {times}. The last one, worker {story.worker} "
-        f"(pid {story.pid}) on {story.host}, ended with {story.ending} after {story.seconds:.1f} s in the job; "
-        f"peak memory {story.peak_bytes / 1e6:.0f} MB."
+        f"(pid {story.pid}) on {story.host}, ended with {story.ending} after {story.seconds:.1f} s in the job"
+        f"{_loading(story)}; peak memory {story.peak_bytes / 1e6:.0f} MB."
     )
-    lines = story.output.strip()
-    return f"{text} Its last lines:\n{lines}" if lines else text
+    return _with_lines(text, story)
 
 
 def _overstepped(story: m.Story, job: int) -> str:
     text = (
         f"Job {job} overstepped {story.ending}. It did not end by itself, so worker {story.worker} (pid {story.pid}) "
-        f"on {story.host} was ended, after {story.seconds:.1f} s in the job; peak memory "
+        f"on {story.host} was ended, after {story.seconds:.1f} s in the job{_loading(story)}; peak memory "
         f"{story.peak_bytes / 1e6:.0f} MB."
     )
+    return _with_lines(text, story)
+
+
+def _loading(story: m.Story) -> str:
+    """Return in words that the job had not begun to run: what it needs was being loaded."""
+    return (
+        f", while its {story.loading} {'was' if story.loading == 'function' else 'were'} loaded"
+        if story.loading
+        else ""
+    )
+
+
+def _with_lines(text: str, story: m.Story) -> str:
     lines = story.output.strip()
     return f"{text} Its last lines:\n{lines}" if lines else text
 

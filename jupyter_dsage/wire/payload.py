@@ -19,7 +19,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
-from jupyter_dsage.wire import sources
+from jupyter_dsage.wire import brief, sources
 from jupyter_dsage.wire.buffers import Beside, Buffers, pack, unpack
 from jupyter_dsage.wire.seconds import Seconds
 from jupyter_dsage.wire.unpicklable import find_path
@@ -178,7 +178,7 @@ def by_reference(function: Callable[..., Any]) -> bool:
 def dump_function(function: Callable[..., Any]) -> Frame:
     """Return a function with what it captured; raises UnpicklableError, or UsageError if it is not callable."""
     if not callable(function):
-        raise UsageError(f"The first argument must be a function or a service's name, not {_short(function)}.")
+        raise UsageError(f"The first argument must be a function or a service's name, not {brief.value(function)}.")
     beside = Beside()
     data = dumps(function, getattr(function, "__name__", type(function).__name__), beside)
     return pack(pickle.dumps((data, sources.collect(function)), PROTOCOL), beside.views)
@@ -288,7 +288,7 @@ def check_call(call: Any, number: int) -> Call:
         pair = tuple(args), dict(kwargs)
     except Exception:  # noqa: BLE001  (the user's iterators and mappings may raise anything)
         raise UsageError(
-            f"Job {number} is {_short(call)}, not an (args, kwargs) pair such as ([1000], {{'bins': 10}}); "
+            f"Job {number} is {brief.value(call)}, not an (args, kwargs) pair such as ([1000], {{'bins': 10}}); "
             "use session.map(fn, items) for plain items."
         ) from None
     return pair
@@ -351,7 +351,7 @@ class Raised:
         traceback: str,
         kind: str = "",
         said: str = "",
-        arguments: str = "",
+        shown: str = "",
     ) -> None:
         self.data = data
         self.type_name = type_name
@@ -361,7 +361,7 @@ class Raised:
         """``"exit"`` for SystemExit and the like, which must not be raised in the kernel."""
         self.said = said
         """Its ``str``: what comes behind the type's name."""
-        self.arguments = arguments
+        self.arguments = shown
         """The job's arguments, as a short text."""
 
     def __reduce__(self) -> tuple[type[Raised], tuple[Any, ...]]:
@@ -417,6 +417,19 @@ class Outcomes:
         self._buffers = unpack(data)[1]
         self.dropped = False
 
+    def alone(self, index: int) -> Outcomes:
+        """Return one job's outcome by itself, for a worker that could not `dump` all of them."""
+        one, entry = Outcomes(), self.each.get(index)
+        one.values.append(self.values[index])
+        if entry is not None:
+            one._views = self._views[entry[1] : entry[2]] if isinstance(entry, tuple) else []
+            one.each[0] = (entry[0], 0, len(one._views)) if isinstance(entry, tuple) else entry
+        one.raised = {0: self.raised[index]} if index in self.raised else {}
+        one.outputs = {0: self.outputs[index]} if index in self.outputs else {}
+        one.files = {0: self.files[index]} if index in self.files else {}
+        one.seconds.append(self.seconds[index])
+        return one
+
     def dump(self) -> Frame:
         """Return the payload."""
         parts = (self.values, self.each, self.raised, self.outputs, self.files, self.seconds.dump())
@@ -430,11 +443,3 @@ class Outcomes:
         out.values, out.each, out.raised, out.outputs, out.files, seconds = pickle.loads(head)
         out.seconds = Seconds.load(seconds)
         return out
-
-
-def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001  (a user's repr may raise anything)
-        text = f"a {type(value).__qualname__} whose repr fails"
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004  (what fits a sentence)

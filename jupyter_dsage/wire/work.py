@@ -33,6 +33,8 @@ class Story(Struct, frozen=True, array_like=True):
     cause: Name = ""
     """``timeout`` or ``memory`` if its job overstepped that limit and was killed for it, ``storage`` if what belongs to
     it could not be stored (`output`: where), else empty."""
+    loading: Name = ""
+    """What it loaded for its job when it ended, before the job ran: ``function``, ``arguments``, or nothing."""
 
 
 class WorkerInfo(Struct, frozen=True, array_like=True):

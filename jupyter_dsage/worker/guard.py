@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from jupyter_dsage import settings
 from jupyter_dsage.worker import processes
 from jupyter_dsage.worker.families import Families
-from jupyter_dsage.worker.limits import memory_limit, time_limit
-from jupyter_dsage.worker.page import MEMORY, TIMEOUT, WHY_MEMORY, WHY_TIMEOUT
+from jupyter_dsage.worker.limits import load_limit, load_time_limit, memory_limit, time_limit
+from jupyter_dsage.worker.page import LOADS, LOADS_FUNCTION, MEMORY, TIMEOUT, WHY_MEMORY, WHY_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,8 +106,10 @@ class Guard:
         if seen.job is None:
             return
         timeout, memory = watched.page.words[TIMEOUT], watched.page.words[MEMORY]
-        if timeout and time.monotonic_ns() - seen.started > timeout:
-            self._warn(watched, seen, WHY_TIMEOUT, Verdict("timeout", time_limit(timeout), seen.lease, seen.job))
+        loads = watched.page.words[LOADS] == LOADS_FUNCTION
+        if timeout and time.monotonic_ns() - seen.started > (load_limit(timeout) if loads else timeout):
+            said = (load_time_limit if loads else time_limit)(timeout)
+            self._warn(watched, seen, WHY_TIMEOUT, Verdict("timeout", said, seen.lease, seen.job))
         elif memory and (taken := self._taken(watched)) > memory:
             verdict = Verdict("memory", memory_limit(memory, taken), seen.lease, seen.job)
             watched.started = processes.started(watched.pid)

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from jupyter_dsage import settings
+
 
 def time_limit(nanoseconds: int) -> str:
     """Return a time limit in words."""
     return f"its time limit of {nanoseconds / 1e9:g} s"
+
+
+def load_limit(nanoseconds: int) -> int:
+    """Return how long loading a function may take where jobs may take so long (both in ns)."""
+    return max(nanoseconds, int(settings.LOAD_SECONDS * 1e9))
+
+
+def load_time_limit(nanoseconds: int) -> str:
+    """Return that in words."""
+    return f"the {load_limit(nanoseconds) / 1e9:g} s in which its function is to be loaded, with all that it imports"
 
 
 def memory_limit(limit: int, taken: int = 0) -> str:

@@ -81,11 +81,11 @@ def _obey(runner: Runner, message: m.Message, data: list[Frame]) -> bool:
     """Do what a message says; return whether this worker is fit for more."""
     match message:
         case m.Function():
-            runner.learn(message, data[0])
+            runner.payloads.learn(message, data[0])
         case m.Service():
-            runner.learn_service(message)
+            runner.payloads.learn(message)
         case m.RunJobs():
-            runner.hold(message, data[0] if data else None)
+            runner.payloads.hold(message, data[0] if data else None)
             return runner.run(message)
         case m.Leave():
             os._exit(0)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-import time
 
-from jupyter_dsage import settings
+from jupyter_dsage import clock, settings
 
 _INSTALLED = tuple({sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
 
@@ -39,9 +38,9 @@ class Modules:
 
     def edited(self) -> tuple[tuple[str, str], ...]:
         """Return the modules whose files were edited since, each once: name and file. Looks once a second at most."""
-        if not self._files or time.monotonic() < self._due:
+        if not self._files or clock.monotonic() < self._due:
             return ()
-        self._due = time.monotonic() + settings.MODULES_SECONDS
+        self._due = clock.monotonic() + settings.MODULES_SECONDS
         found = []
         for name, (path, *before) in list(self._files.items()):
             state = _state(path)

@@ -22,6 +22,11 @@ LEASE, FIRST, JOB, STARTED, ENDED, SEQUENCE, TIMEOUT, MEMORY = range(8)
 CANCEL_LEASE, CANCEL_FIRST, CANCEL_STOP = 8, 9, 10
 """Written by the supervisor before it interrupts the worker: jobs that are cancelled."""
 WHY_CANCEL, WHY_TIMEOUT, WHY_MEMORY = range(3)
+LOADS = 11
+"""Written by the worker: what is being loaded for the job that the page shows, before it runs."""
+LOADS_NOTHING, LOADS_FUNCTION, LOADS_ARGUMENTS = range(3)
+LOADED = ("", "function", "arguments")
+"""The same in the words of messages."""
 OUT_START = 12
 """Where the running job's output begins in the worker's file; written by the worker when a job's output was taken."""
 OUT_HEAD, OUT_FREED = 13, 14
@@ -68,6 +73,7 @@ class Page:
         words[JOB] = first - 1
         words[TIMEOUT] = timeout
         words[MEMORY] = memory
+        words[LOADS] = LOADS_NOTHING
         words[ENDED] = 0
         words[SEQUENCE] += 1
 
@@ -94,6 +100,11 @@ class Page:
         return words[OVER_WHY] if (lease, job) == (words[OVER_LEASE], words[OVER_JOB]) else None
 
     # --- the supervisor's side -----------------------------------------------------------------------------
+
+    def loads(self) -> str:
+        """Return what the worker loads, or loaded when it died, for the job that runs: a word of `LOADED`."""
+        at = self.words[LOADS]
+        return LOADED[at] if 0 <= at < len(LOADED) else ""  # a job may have written anything here
 
     def running(self, *, last: bool = False) -> Running:
         """Return what the worker runs, read so that lease and job belong together.

@@ -23,14 +23,17 @@ from jupyter_dsage.net.stream import StreamLink
 from jupyter_dsage.store.journal import JournalReader
 from jupyter_dsage.wire import brief, codec, data_calls, payload, spare
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.worker.blame import ending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from jupyter_dsage.wire.codec import Frame
 
 _GRACE_SECONDS = 5
 """The child kills a spare that takes too long; where the child is gone the system does, so much later."""
+_READ_SECONDS = 5
+"""Arguments may take so long to read: the rest of what is asked is known at once."""
 _MOST_TEXT = 100_000
 """Characters of a traceback that are shown: a recursion's has more."""
 
@@ -153,15 +156,43 @@ def _read(link: StreamLink, question: spare.ReadJob, segment: Frame | None) -> N
 
 
 def _arguments(question: spare.ReadJob, segment: Frame | None, reader: JournalReader | None) -> str | None:
-    try:
-        if segment is None and question.row and reader is not None:
+    """Return a job's arguments as a short text; where reading them fails, None, or how the process ended that did."""
+    if segment is None and question.row and reader is not None:
+        with contextlib.suppress(JournalError):  # the payload is gone, and the rest is known
             segment = reader.payload(question.row)
-        if segment is None:
-            return None
-        jobs = data_calls.DataJobs(segment) if question.plain else payload.Jobs(segment)
-        return brief.call(*jobs[question.index])
-    except Exception:  # noqa: BLE001  (the user's classes may raise anything; what cannot be shown is not)
+    if segment is None:
         return None
+    return _in_a_fork(lambda: _shown(question, segment))
+
+
+def _shown(question: spare.ReadJob, segment: Frame) -> str:
+    jobs = data_calls.DataJobs(segment) if question.plain else payload.Jobs(segment)
+    return brief.call(*jobs[question.index])
+
+
+def _in_a_fork(make: Callable[[], str]) -> str | None:
+    """Return a text made by code of the user's, which may exit, crash or hang: in a process that nothing else needs.
+
+    None if it raises; a text in angle brackets says how that process ended.
+    """
+    out, into = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(out)
+            os.write(into, make().encode("utf-8", "backslashreplace"))
+        finally:
+            os._exit(0)
+    os.close(into)
+    with open(out, "rb") as pipe:  # noqa: PTH123  (a descriptor has no path)
+        ready = select.select([pipe], [], [], _READ_SECONDS)[0]
+        text = os.read(pipe.fileno(), select.PIPE_BUF).decode() if ready else ""
+    if not ready:
+        os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    if not ready:
+        return f"<reading them takes more than {_READ_SECONDS} s>"
+    return text or (f"<reading them ends the process: {ending(status)}>" if status else None)
 
 
 def _end(question: spare.ReadJob, reader: JournalReader) -> tuple[bytes, m.Outcomes | m.Lost] | None:

@@ -7,10 +7,9 @@ interrupted, or returns what is no number: that one is seen to by itself.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dsage import settings
+from jupyter_dsage import clock, settings
 from jupyter_dsage.worker.page import JOB, RECALLS, STARTED
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class Stride:
         Raises what that job raises. What the others returned is taken by `take`, also while this runs.
         """
         words, halt = self._words, self._halt
-        self.first, self._since = first, time.monotonic_ns()
+        self.first, self._since = first, clock.monotonic_ns()
         values: list[Any] = []
         self._values = values
         add = values.append
@@ -78,7 +77,7 @@ class Stride:
         done = len(self._values)
         if done == 0:
             return 0
-        now = time.monotonic_ns()
+        now = clock.monotonic_ns()
         each = (now - self._since) / 1e9 / done
         values += self._values[:done]
         seconds.append(each, done)

@@ -243,7 +243,7 @@ class Supervisor:
         # A job that was over is the suspect too, if its outcome was not told: it may have broken what tells.
         runs, last = page.running().job is not None, page.running(last=True)
         seconds = max(0.0, (time.monotonic_ns() - last.started) / 1e9) if runs else 0.0
-        output = self._last_lines(worker, page)
+        output, loading = self._last_lines(worker, page), page.loads() if runs else ""
         page.close()
         verdict, ordered = self._guard.verdict(worker), self._killed.pop(worker, None)
         verdict = verdict or ordered
@@ -257,7 +257,7 @@ class Supervisor:
                 cause = verdict.cause
             else:
                 job = None  # the job that was meant ended in that instant, and no other is to blame
-        story = m.Story(worker, socket.gethostname(), pid, ending, seconds, peak, output, cause)
+        story = m.Story(worker, socket.gethostname(), pid, ending, seconds, peak, output, cause, loading)
         self._tell(m.WorkerGone(worker, None if job is None else last.lease, job, story))
 
     def _last_lines(self, worker: int, page: Page) -> str:

@@ -206,8 +206,8 @@ def be_worker(page: Page, shared: Shared, folder: str) -> None:
             shared.told[message.lease] = message.stop
 
     runner = Runner(page, Output(os.path.join(folder, "worker.out"), page, ""), send, os.getppid(), Services())  # noqa: PTH118
-    runner._functions["job"] = job
-    runner._segments[1] = Segment()  # type: ignore[assignment]
+    runner.payloads._functions["job"] = job
+    runner.payloads._segments[1] = Segment()  # type: ignore[assignment]
     for lease in range(1, LEASES + 1):
         if shared.stop[0]:
             return

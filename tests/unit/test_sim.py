@@ -274,6 +274,24 @@ def test_poison_is_lost_after_three_attempts_and_its_neighbours_finish():
     assert len(batch.finished) == 1_000
 
 
+def test_a_function_that_ends_workers_that_load_it_ends_its_batch_and_neighbours_go_on_at_once():
+    sim = Sim(4, constant(0.001), poisons=lambda function: function == "function-1")
+    poison, neighbour = sim.open(10_000), sim.open(1_000)
+    sim.run()
+    assert len(poison.lost) == 10_000
+    assert len(neighbour.finished) == 1_000
+    assert max(neighbour.attempts) == 1, "no neighbour is charged, none had begun"
+    assert sim.started <= 4 + settings.LOSS_ATTEMPTS + 3, "four may load it at once"
+    assert sim.clock.now() < 3
+    sim.add(poison, 5)
+    sim.run()
+    assert len(poison.lost) == 10_005
+    sim.poisons = lambda _: False
+    sim.retry(poison)
+    sim.run()
+    assert len(poison.finished) == 10_005
+
+
 def test_a_worker_killed_from_outside_takes_no_outcome_with_it_that_was_told():
     sim = Sim(4, constant(0.001), check=False)
     batch = sim.open(20_000)
