@@ -103,11 +103,17 @@ def _checked(runs: Runs) -> Runs:
     return runs
 
 
-def from_report(worker: int, message: m.Report) -> Event:
+def from_report(worker: int, message: m.Report, frames: list[Frame]) -> Event:
     """Return the event of a worker's report; raises ProtocolError for one that cannot be true."""
     inside = all(message.first <= job < message.stop for job in message.failed)
     rising = all(a < b for a, b in zip(message.failed, message.failed[1:], strict=False))
-    if message.first > message.stop or not inside or not rising or not math.isfinite(message.seconds):
+    if (
+        message.first > message.stop
+        or not inside
+        or not rising
+        or not math.isfinite(message.seconds)
+        or bool(frames) != (message.stop > message.first)
+    ):
         raise ProtocolError(f"Worker {worker} sent a report that cannot be true.")
     return e.RunReported(
         worker, message.lease, message.first, message.stop, message.failed, message.seconds, message.ended

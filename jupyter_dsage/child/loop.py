@@ -20,7 +20,7 @@ from jupyter_dsage.child.perform import Performer
 from jupyter_dsage.child.recorder import Recorder
 from jupyter_dsage.child.revival import Revival
 from jupyter_dsage.child.sights import Sights
-from jupyter_dsage.child.stories import tell, trouble
+from jupyter_dsage.child.stories import tell, trouble, untrue
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.scheduler import Scheduler
 from jupyter_dsage.core.states import State
@@ -252,7 +252,9 @@ class Child:
             try:
                 self._report(news.worker, news.report, news.frames)
             except ProtocolError as error:
-                log.warning("a report of engine %s was dropped: %s", engine.name, error)
+                log.warning("worker %d of engine %s is ended: %s", news.worker, engine.name, error)
+                story = untrue(news.worker, engine.host, engine.pid(news.worker), str(error))
+                self._handle(e.ReportRefused(news.worker, news.report.lease, story))
             return
         if isinstance(news, OutputSeen):
             self._sights.looks.seen(news)
@@ -276,9 +278,11 @@ class Child:
         self._handle(news)
 
     def _report(self, worker: int, message: m.Report, frames: list[Frame]) -> None:
-        event = intake.from_report(worker, message)
+        event = intake.from_report(worker, message, frames)
         lease = self._scheduler.leases.get(message.lease)
-        if lease is not None and lease.worker == worker:
+        if lease is not None and lease.worker != worker:
+            raise ProtocolError(f"Worker {worker} sent a report on a lease of worker {lease.worker}.")
+        if lease is not None:
             self._views.reported(worker, lease.batch, message, self._clock())
         self._performer.report = (worker, message, frames)
         self._handle(event)

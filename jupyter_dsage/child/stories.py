@@ -57,6 +57,12 @@ def unstored(folder: str, why: str) -> m.Story:
     return m.Story(0, os.uname().nodename, 0, ending, 0.0, 0, folder, "storage")
 
 
+def untrue(worker: int, host: str, pid: int, why: str) -> m.Story:
+    """Return the story of a worker that was killed for what it had told."""
+    ending = f"a report for which it was killed: {why.rstrip('.')}"
+    return m.Story(worker, host, pid, ending, 0.0, 0, "")
+
+
 def trouble(failure: object) -> str:
     """Return in one sentence why an engine cannot start workers; empty while it can."""
     if not isinstance(failure, m.Story):

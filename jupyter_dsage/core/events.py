@@ -162,6 +162,15 @@ class RunReported:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportRefused:
+    """A worker told of a lease what cannot be true; `story` says what. It is of no use any more."""
+
+    worker: int
+    lease: int
+    story: Any
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseRecalled:
     """The worker will not run jobs of this lease from `start` on (its page says so)."""
 
@@ -262,6 +271,7 @@ Event = (
     | JobsAdded
     | JobsSkipped
     | RunReported
+    | ReportRefused
     | LeaseRecalled
     | CancelAsked
     | RetryAsked

@@ -60,6 +60,8 @@ class Worker:
     """Segments in its memory, least recently used first, each with whether it has only one job."""
     proven: bool = False
     """It has told something: it can do its work."""
+    refused: tuple[int, int | None, Any] | None = None
+    """The lease of which it told what cannot be true, the first job of that without an outcome, and the story."""
     place: tuple[int, int] | None = None
     """(batch, job) after its last lease: where it goes on when segments matter."""
     held: list[int] = field(default_factory=list)

@@ -7,6 +7,7 @@ the events of clients are in `core.requests`, the bookkeeping of ends in `core.e
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
@@ -76,6 +77,8 @@ class Scheduler:
                 self._joined(event.worker)
             case e.WorkerLost():
                 self._lost(event, now)
+            case e.ReportRefused():
+                self._refused(event)
             case e.LeaseRecalled():
                 self._recalled(event)
             case e.EndsRestored() | e.LeasesRestored() | e.EndsUnstored():
@@ -115,7 +118,7 @@ class Scheduler:
 
     def has_room(self, worker: Worker) -> None:
         """Note that a worker may take leases, if it may."""
-        if worker.stage is Stage.READY and len(worker.leases) < settings.LEASES_IN_FLIGHT:
+        if worker.stage is Stage.READY and worker.refused is None and len(worker.leases) < settings.LEASES_IN_FLIGHT:
             self._room[worker.number] = None
 
     def no_room(self, worker: Worker) -> None:
@@ -136,6 +139,9 @@ class Scheduler:
         worker = self.pool.remove(event.worker)
         if worker is None:
             return
+        if worker.refused is not None:
+            number, job, story = worker.refused
+            event = replace(event, lease=number, job=job, story=story, limit=False, loading=False)
         self.no_room(worker)
         self.shadowed.difference_update(worker.leases)  # there is no attempt left to end
         for number in worker.leases:
@@ -152,6 +158,21 @@ class Scheduler:
             engine.births += 1
         engines.replace(self, worker, now)
         self.order(c.TellPool())
+
+    def _refused(self, event: e.ReportRefused) -> None:
+        """End a worker that told what cannot be true; what it told counts for nothing.
+
+        The first job of that lease without an outcome is charged: outcomes come in order, so that one is where it went
+        wrong.
+        """
+        worker = self.pool.workers.get(event.worker)
+        if worker is None or worker.refused is not None:
+            return
+        lease = self.leases.get(event.lease if event.lease in worker.leases else next(iter(worker.leases), 0))
+        first = lease.left.first_run() if lease is not None else None
+        worker.refused = (lease.number if lease else 0, first[0] if first else None, event.story)
+        self.no_room(worker)
+        self.order(c.KillWorker(worker.engine, worker.number))
 
     def _charge(self, lease: Lease, event: e.WorkerLost) -> None:
         """Charge the job that was running on a lost worker, and no other; end it if it has cost too many."""

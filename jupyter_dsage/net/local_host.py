@@ -149,7 +149,7 @@ class LocalHost:
             try:
                 message, payload = codec.from_worker(frames)
             except ProtocolError as error:
-                self._log.warning("a worker's message was dropped: %s", error)
+                self._end_untrue(peer, error)
                 continue
             if isinstance(message, m.WorkerHello):
                 self._joined(peer, message)
@@ -157,6 +157,13 @@ class LocalHost:
                 told.append((self._workers[peer], message, payload))
             else:
                 self._log.warning("a report came from a worker that has not joined, and was dropped")
+
+    def _end_untrue(self, peer: Peer, error: ProtocolError) -> None:
+        """Have the worker killed that sent what is no message of a worker: whatever it tells cannot be relied on."""
+        worker = self._workers.get(peer)
+        self._log.warning("worker %s is ended, or was none: %s", worker, error)
+        if worker is not None and not self.gone:
+            self.order(m.KillWorker(worker))
 
     def _joined(self, peer: Peer, hello: m.WorkerHello) -> None:
         self._workers[peer] = hello.worker

@@ -405,3 +405,31 @@ def test_a_lower_limit_is_reached_as_leases_end():
     assert desk.told(c.SendLease) == []
     desk.report(3, 2, 3, worker=3, seconds=1.0)
     assert len(desk.told(c.SendLease)) == 1
+
+
+# --- reports that cannot be true ---------------------------------------------------------------------------
+
+
+def test_a_refused_report_ends_its_worker_and_charges_the_first_job_without_an_outcome():
+    desk = learned()
+    desk.report(2, 1, 3, ended=False)
+    assert desk.tell(e.ReportRefused(1, 2, "untrue")) == [c.KillWorker("a", 1)]
+    assert desk.tell(e.ReportRefused(1, 2, "untrue")) == [], "once is enough"
+    desk.lose(1, 2, 5)  # what its page shows when it is killed is not to blame
+    assert desk.s.batches[1].losses == {3: 1}
+    assert not desk.s.leases
+    for _ in range(settings.LOSS_ATTEMPTS - 1):
+        number = desk.replace()
+        (granted, *_) = desk.s.pool.workers[number].leases
+        assert (desk.s.leases[granted].first, desk.s.leases[granted].stop) == (3, 4), "it is leased alone"
+        desk.tell(e.ReportRefused(number, granted, "untrue"))
+        desk.lose(number)
+    assert desk.told(c.TellLost) == [c.TellLost(1, ((3, 4),), "untrue", settings.LOSS_ATTEMPTS)]
+
+
+def test_a_refused_report_on_a_lease_that_is_none_of_its_own_charges_what_it_runs():
+    desk = learned()
+    desk.tell(e.ReportRefused(1, 99, "untrue"))
+    desk.lose(1)
+    assert desk.s.batches[1].losses == {1: 1}
+    assert desk.tell(e.ReportRefused(1, 99, "untrue")) == [], "it is gone"
