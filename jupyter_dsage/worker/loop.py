@@ -48,8 +48,10 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
 
     runner = Runner(page, output, send, supervisor, Services(setup.services, plain=setup.plain))
 
+    runner.forks.watch(link.fileno(), output.flush)
+
     def interrupted(_signal: int, _frame: FrameType | None) -> None:
-        if runner.inside and (why := page.why_to_end()) is not None:
+        if runner.inside and not runner.forks.copied and (why := page.why_to_end()) is not None:
             runner.interrupt(why)
 
     signal.signal(signal.SIGINT, interrupted)

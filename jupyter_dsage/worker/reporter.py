@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.wire.buffers import Beside
     from jupyter_dsage.wire.payload import Frame, Raised
+    from jupyter_dsage.worker.forks import Forks
     from jupyter_dsage.worker.output import Output
     from jupyter_dsage.worker.page import Page
     from jupyter_dsage.worker.stride import Stride
@@ -34,11 +35,12 @@ _LOOK = settings.LOOK_SECONDS
 class Reporter:
     """The outcomes of one worker that were not sent yet. `stride`: holds those of the jobs that run together now."""
 
-    def __init__(self, page: Page, output: Output, send: Callable[..., None], stride: Stride) -> None:
+    def __init__(self, page: Page, output: Output, send: Callable[..., None], stride: Stride, forks: Forks) -> None:
         self._page = page
         self._output = output
         self._send = send
         self._stride = stride
+        self._forks = forks
         self.lock = threading.RLock()
         self.inside = False
         """Whether a job's own code runs now: what it prints meanwhile is not taken for another's."""
@@ -111,12 +113,14 @@ class Reporter:
                 pending.put(number - self._first, data, beside)
                 self._bytes += size
             if self.always or seconds >= _LOOK or self._output.printed:
+                self._forks.leave_copy()
                 self._take_output(number)
             if pickled is not None and beside.views:
                 self.flush()  # the next job may change what the value is part of
 
     def note_failure(self, number: int, raised: Raised) -> None:
         """Note what a job raised; of a job that has an outcome already, nothing."""
+        self._forks.leave_copy()  # what described the exception, or showed the arguments, is code of the user's too
         with self.lock:
             if self.noted(number):
                 return
@@ -164,6 +168,7 @@ class Reporter:
 
     def flush(self, *, ended: bool = False) -> None:
         """Send what is pending; with `ended`, also that the lease is over."""
+        self._forks.leave_copy()
         with self.lock:
             self.collect()
             self._take_rest()

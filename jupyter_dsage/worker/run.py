@@ -21,6 +21,7 @@ from jupyter_dsage.wire.buffers import Beside
 from jupyter_dsage.wire.codec import too_large
 from jupyter_dsage.wire.payload import SCALARS, Jobs
 from jupyter_dsage.worker.failure import describe
+from jupyter_dsage.worker.forks import Forks
 from jupyter_dsage.worker.interrupt import JobCancelled
 from jupyter_dsage.worker.limits import load_time_limit, memory_limit, time_limit
 from jupyter_dsage.worker.loading import LoadFailure, Payloads
@@ -72,7 +73,8 @@ class Runner:
         self._ticking = threading.Event()
         """Cleared while the ticker sleeps for long, since nothing has run for a while: to wake it costs 50 us."""
         self._stride = Stride(page.words, output.halt)
-        self._reporter = Reporter(page, output, send, self._stride)
+        self.forks = Forks(output.halt)
+        self._reporter = Reporter(page, output, send, self._stride, self.forks)
         self._seen_to: set[str] = set()
         """Functions whose jobs are seen to one by one: they print, or return what is no number."""
         self._order: JobCancelled | None = None
@@ -162,6 +164,7 @@ class Runner:
         function = self.payloads.load_function(message.function)
         words[LOADS] = LOADS_ARGUMENTS
         jobs = self.payloads.load_jobs(message)
+        self.forks.leave_copy()
         self._reporter.inside = False
         if self._order is not None:  # what was being loaded has caught it
             raise self._order
@@ -197,6 +200,7 @@ class Runner:
             raise jobs.error() if jobs else RuntimeError
         self._page.words[LOADS] = LOADS_ARGUMENTS
         call = jobs[index]
+        self.forks.leave_marked()
         self._page.words[LOADS] = LOADS_NOTHING
         return call
 
@@ -224,6 +228,7 @@ class Runner:
             stride.mean = reporter.mean[message.function]
             reporter.inside = True
             value = stride.run(function, calls, first, bare=jobs.bare)
+            self.forks.leave_marked()
             reporter.inside = False  # no interrupt is to come in the middle of what follows
             reporter.collect()
             if value is not NOTHING:
@@ -233,6 +238,7 @@ class Runner:
         except JobCancelled:
             raise
         except BaseException as error:  # noqa: BLE001  (see `_run_one`)
+            self.forks.leave_marked(error)
             reporter.inside = False
             reporter.collect()
             self._note_failure(self._page.words[JOB], error, jobs, message.offset)
@@ -254,13 +260,18 @@ class Runner:
 
     def _note_value(self, number: int, value: Any) -> None:
         """Note what a job returned; raises what prevents that from travelling."""
-        pickled = None if type(value) in SCALARS else self._pickled(value, number)
+        self.forks.leave_marked()
+        pickled = None
+        if type(value) not in SCALARS:
+            pickled = self._pickled(value, number)
+            self.forks.leave_marked()
         self._reporter.inside = False
         if self._order is not None:
             raise self._order
         self._reporter.note_value(number, value, pickled)
 
     def _note_failure(self, number: int, error: BaseException, jobs: Arguments, offset: int) -> None:
+        self.forks.leave_copy(error)
         self._reporter.inside = False
         if self._order is not None:
             raise self._order
