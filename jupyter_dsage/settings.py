@@ -150,6 +150,10 @@ UNSENT_PAYLOAD_BYTES = 65_536
 """A payload above this is not sent to clients, which read it in the journal when somebody looks: one copy less."""
 CHECKPOINT_BYTES = 16_000_000
 """The write-ahead log is moved into the database when it has grown by this, in a thread: it waits for the disk."""
+CHILD_END_SECONDS = 1.0
+"""A child whose connection ends is waited for so long; if it lives then, it is connected to again."""
+RECONNECTS = 30
+"""... and so often in a row at most."""
 READER_CLOSE_SECONDS = 1.0
 """Who closes a client's reader of the journal waits so long for a thread that is just reading."""
 FILE_WRITERS = 2

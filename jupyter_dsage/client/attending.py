@@ -69,6 +69,8 @@ class Attending:
         self._parting = False
         """Whether it is left, and goes on without this process."""
         self._revivals: list[float] = []
+        self._reconnects = 0
+        """Attempts to connect to a living child again since it last welcomed this client."""
         self._synced: Reply[None] = Reply()
 
     @property
@@ -169,7 +171,7 @@ class Attending:
     def _about_session(self, message: m.Message) -> None:
         match message:
             case m.Welcome():
-                self._client = message.client
+                self._client, self._reconnects = message.client, 0
                 self._shelf.use(message.store)
             case m.KnownBatch():
                 self._known(message)
@@ -221,6 +223,17 @@ class Attending:
         self._pool.took(message)
         for batch in list(self._by_number.values()):
             batch.poke()
+
+    def connection_broken(self, reason: str) -> bool:
+        """See `link.Receiver`: with a journal nothing is lost."""
+        self._reconnects += 1
+        if not self._started.store or self._reconnects > settings.RECONNECTS:
+            end = "" if self._started.store else ", and without a journal there is nothing to go on from"
+            self._ending = self._ending or f"its connection to its background process broke ({reason}){end}."
+            return False
+        log.warning("The connection of session %r has broken (%s); it is made anew.", self.name, reason)
+        self._fail_asks("its connection broke meanwhile: ask again.")
+        return True
 
     def child_gone(self) -> Started | None:
         """See `link.Receiver`: revive the session from its journal, unless it ended on purpose."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import logging
 import math
+import select
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -43,6 +44,9 @@ class Receiver(Protocol):
 
     def receive(self, message: m.Message, frames: list[Frame]) -> None:
         """Take a message from the child."""
+
+    def connection_broken(self, reason: str) -> bool:
+        """Take note that the connection has ended and the child has not; return whether to connect to it again."""
 
     def child_gone(self) -> Started | None:
         """Take note that the child is gone; return the one that comes after it, or None."""
@@ -186,7 +190,9 @@ class ChildLink:
         child: Started | None = self._child
         try:
             while child is not None:
-                self._attend(child)
+                broken = self._attend(child)
+                if broken and not self._closing and not _has_ended(child) and self._receiver.connection_broken(broken):
+                    continue
                 child = None if self._closing else self._receiver.child_gone()
         except BaseException as error:
             log.exception("The I/O thread of a session has ended by a defect.")
@@ -205,16 +211,21 @@ class ChildLink:
                 self._poller.close()
                 self._network.close()
 
-    def _attend(self, child: Started) -> None:
-        """Serve one child until it is gone, or this is closed."""
-        link = self._network.connect(child.address)
-        self._poller.watch(link)
-        self._poller.watch(child.life)
+    def _attend(self, child: Started) -> str:
+        """Serve one child until it is gone, or this is closed; return why the connection ended before that, if so."""
         try:
+            link = self._network.connect(child.address)
+        except OSError as error:
+            return str(error)
+        try:
+            self._poller.watch(link)
+            self._poller.watch(child.life)
             link.send(codec.encode(self._receiver.hello()))
             self._serve(child, link)
-        except PeerGoneError:
-            log.debug("The connection to the child has ended.")  # with the child, whose end is looked into next
+        except (PeerGoneError, ProtocolError) as error:  # mostly since the child has ended: that is looked into next
+            return str(error)
+        else:
+            return ""
         finally:
             self._link = None
             self._poller.unwatch(link)
@@ -289,3 +300,10 @@ class ChildLink:
         link.send(codec.encode(self._first))
         self._link = link
         self._empty_outbox()
+
+
+def _has_ended(child: Started) -> bool:
+    """Tell whether a child whose connection has ended is gone, or goes within a moment."""
+    end = select.poll()
+    end.register(child.life, select.POLLIN)
+    return bool(end.poll(settings.CHILD_END_SECONDS * 1000))

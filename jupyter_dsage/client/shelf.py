@@ -14,6 +14,7 @@ from collections import OrderedDict, deque
 from typing import IO, TYPE_CHECKING
 
 from jupyter_dsage import settings
+from jupyter_dsage.errors import JournalError
 from jupyter_dsage.store.journal import JournalReader
 from jupyter_dsage.wire import segments
 
@@ -131,8 +132,11 @@ class Shelf:
 
     def again(self, chunk: Chunk) -> Frame:
         """Return the payload of a chunk from the journal; raises JournalError if it is gone."""
-        if self._journal is None:
-            raise RuntimeError("a chunk without data")
+        if self._journal is None or chunk.row <= 0:
+            raise JournalError(
+                "This value came when this process had no file descriptor left, and there is no journal to read it in: "
+                "close files or raise the limit (ulimit -n), and run the job again."
+            )
         return self._journal.payload(chunk.row)
 
     def needs_journal(self) -> bool:

@@ -44,7 +44,7 @@ class StreamLink:
         self._socket = sock
         self._in = bytearray()
         self._arrived: collections.deque[int] = collections.deque()
-        """Descriptors whose message has not been taken yet."""
+        """Descriptors whose message has not been taken yet; -1: the rest of one message's had no room here."""
         self._out: collections.deque[tuple[Frame, Sequence[Segment]]] = collections.deque()
         """What the socket has not taken, each with the segments that go beside its first byte."""
         self._writing = threading.Lock()
@@ -135,13 +135,25 @@ class StreamLink:
         for level, kind, content in beside:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 self._arrived.extend(struct.unpack(f"{len(content) // 4}i", content[: len(content) // 4 * 4]))
-        if flags & _TRUNCATED or len(self._arrived) > _MOST_ARRIVED:
+        if flags & _TRUNCATED:
+            self._note_lost(beside)
+        if len(self._arrived) > _MOST_ARRIVED:
             raise ProtocolError("Descriptors came that belong to no message.")
         if not data:
             self.gone = True
             raise PeerGoneError("The process at the other end is gone.")
         self._in += data
         return True
+
+    def _note_lost(self, beside: Sequence[tuple[int, int, bytes]]) -> None:
+        """Take note that descriptors were dropped: this process has none left. The message itself is whole.
+
+        Raises ProtocolError where there was room, and the peer sent more than a message can have.
+        """
+        if sum(len(content) for _, _, content in beside) >= settings.MAX_FRAMES * 4:
+            raise ProtocolError("Descriptors came that belong to no message.")
+        segments.run_short()
+        self._arrived.append(-1)
 
     def take(self) -> list[Frame] | None:
         """Take one whole message out of what has arrived, or return None."""
@@ -171,11 +183,15 @@ class StreamLink:
                     frames.append(bytes(arrived[at : at + size]))
                     at += size
         del self._in[:at]
+        if any(frame is segments.LOST for frame in frames):
+            self._arrived.popleft()
         return frames
 
     def _take_in(self, size: int) -> memoryview:
         if not self._arrived:
             raise ProtocolError("A message came without its descriptor.")
+        if self._arrived[0] < 0:
+            return segments.LOST
         return segments.take_in(self._arrived.popleft(), size)
 
     def close(self) -> None:
@@ -185,7 +201,8 @@ class StreamLink:
             self._out.clear()
             self._socket.close()
         while self._arrived:
-            os.close(self._arrived.popleft())
+            if (descriptor := self._arrived.popleft()) >= 0:
+                os.close(descriptor)
 
 
 _MOST_ARRIVED = 1024

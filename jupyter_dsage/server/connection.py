@@ -172,6 +172,11 @@ class Connection:
             self._closing.set()  # on purpose: nobody revives it
         self._loop.call_soon_threadsafe(self._take, message, bytes(frames[0]).decode() if frames else "")
 
+    def connection_broken(self, reason: str) -> bool:
+        """See `link.Receiver`."""
+        log.warning("The connection to session %s has broken (%s); it is made anew.", self.record.id, reason)
+        return not self._closing.wait(settings.CHILD_END_SECONDS)
+
     def child_gone(self) -> _Seen | None:
         """See `link.Receiver`: go on with the next child, if a client starts one soon."""
         before, deadline = self._child.connection, time.monotonic() + settings.REVIVED_SECONDS

@@ -194,8 +194,11 @@ class JournalReader:
 
     def payload(self, row: int) -> Frame:
         """Return a row's payload; raises JournalError. A large one is mapped, and read as it is needed."""
-        with self._lock:
-            return _payload(self._opened(), self._folder / "payloads", row, mapping=self._mapping)
+        try:
+            with self._lock:
+                return _payload(self._opened(), self._folder / "payloads", row, mapping=self._mapping)
+        except (sqlite3.OperationalError, OSError) as error:  # no descriptor left, a folder that is not to be read
+            raise JournalError(f"The journal in {self._folder} cannot be read now ({error}): try again.") from None
 
     def told(self) -> Iterator[Row]:
         """See `Journal.told`; for the only thread of a process."""

@@ -13,6 +13,7 @@ import msgspec
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PayloadTooLargeError, ProtocolError, VersionMismatchError
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire.segments import LOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,10 +53,11 @@ def too_large(what: str, size: int) -> PayloadTooLargeError:
 
 
 class Decoder(Generic[T]):
-    """Decodes the messages of one direction, and no others."""
+    """Decodes the messages of one direction, and no others. `lacking`: they may come without a payload frame."""
 
-    def __init__(self, kinds: Any) -> None:
+    def __init__(self, kinds: Any, *, lacking: bool = False) -> None:
         self._kinds = kinds
+        self._lacking = lacking
         self._decode: Callable[[memoryview], T] = self._first
 
     def _first(self, header: memoryview) -> T:
@@ -73,6 +75,10 @@ class Decoder(Generic[T]):
             raise ProtocolError(f"A message has 1 to {settings.MAX_FRAMES} frames, not {len(frames)}.")
         message = self.header(frames[0])
         payload = list(frames[1:])
+        if any(frame is LOST for frame in payload):
+            if not self._lacking:
+                raise ProtocolError(f"The payload of a {type(message).__name__} message had no descriptor left here.")
+            payload = [frame for frame in payload if frame is not LOST]
         if len(payload) not in message.frames:
             raise ProtocolError(f"A {type(message).__name__} message came with {len(payload)} payload frames.")
         return message, payload
@@ -102,7 +108,7 @@ def _stranger(header: bytes) -> ProtocolError:
 
 from_client = Decoder[m.Message](m.FROM_CLIENT)
 from_operator = Decoder[m.Message](m.FROM_OPERATOR)
-to_client = Decoder[m.Message](m.TO_CLIENT)
+to_client = Decoder[m.Message](m.TO_CLIENT, lacking=True)
 in_journal = Decoder[m.Message](m.IN_JOURNAL)
 from_worker = Decoder[m.Message](m.FROM_WORKER)
 to_worker = Decoder[m.Message](m.TO_WORKER)

@@ -85,6 +85,16 @@ class Segment:
 
 _opened: weakref.WeakSet[Segment] = weakref.WeakSet()
 """The readers' segments of this process: each takes a descriptor, of which a process may have few."""
+_most = 1_000_000
+"""How many of them there may be where descriptors have run short; others are read into memory at once."""
+LOST = memoryview(b"")
+"""Stands for a frame whose descriptor came when this process had none left: its bytes are not here."""
+
+
+def run_short() -> None:
+    """Take note that this process has no descriptor left: have half as many open segments from now on."""
+    global _most  # noqa: PLW0603  (descriptors are the process's, too)
+    _most = min(_most, len(_opened)) // 2
 
 
 def of(frame: Any) -> Segment | None:
@@ -96,7 +106,7 @@ def put(parts: Sequence[Bytes]) -> memoryview:
     """Return a frame with these bytes, one after another, in a segment if there is room for one."""
     views = [memoryview(part).cast("B") for part in parts]
     size = sum(view.nbytes for view in views)
-    if AVAILABLE and len(_opened) < settings.SHARED_OPEN:
+    if AVAILABLE and len(_opened) < min(_most, settings.SHARED_OPEN):
         try:
             return _writer.write(views, size).frame()
         except OSError:  # no memory, no descriptor: it goes as plain bytes, and fails there if it must
@@ -114,7 +124,7 @@ def take_in(descriptor: int, size: int) -> memoryview:
     if not sealed or os.fstat(descriptor).st_size < size or size == 0:
         raise ProtocolError("A descriptor came that is no segment of this size.")
     try:
-        if len(_opened) < settings.SHARED_OPEN:
+        if len(_opened) < min(_most, settings.SHARED_OPEN):
             return segment.frame()
     except OSError:  # too many mappings
         return segment.read()
