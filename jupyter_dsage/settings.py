@@ -71,6 +71,8 @@ TICK_SECONDS = 0.05
 job that runs: every 10 ms they cost 1 % of jobs of 1 ms."""
 TICKS_IDLE = 20
 """After so many ticks (1 s) without a lease the worker's ticker sleeps until there is one."""
+COPIED_BYTES = 262_144
+"""What a function captured is copied for each job up to this size (0.1 ms); what is larger is shared at a worker."""
 STRIDE_SECONDS = 0.0002
 """Work in one stride of very short jobs, between two looks at the clock and at the page: they cost 3 us."""
 STRIDE_LEAST = 16

@@ -9,7 +9,7 @@ from jupyter_dsage.errors import UnknownServiceError
 from jupyter_dsage.services import SHIPPED
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import payload
-from jupyter_dsage.wire.captures import Captures
+from jupyter_dsage.wire.captures import Captures, check_generators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,6 +51,7 @@ class Functions:
         known = self._pickled.get(id(fn))
         if known is not None and known[0].same(fn):
             return known[1]
+        check_generators(fn)
         name = self._send(payload.dump_function(fn))
         if len(self._pickled) >= _KEPT:
             self._pickled.clear()

@@ -1,16 +1,23 @@
-"""What a function captured, as a cheap key: tells whether pickling it again would give the same bytes.
+"""What a function captured: as a cheap key, and what of it may not be captured.
 
-Used for `submit`, which must see captured names as they are at each call and cannot afford a pickle each time (0.1 to
-0.3 ms for a function of a notebook, about 2 us for this).
+The key tells whether pickling the function again would give the same bytes. It is for `submit`, which must see captured
+names as they are at each call and cannot afford a pickle each time (0.1 to 0.3 ms for a function of a notebook, about
+2 us for this). At the worker it tells whether a job could change what the next one sees (P17).
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+import sys
+from functools import lru_cache, partial
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from jupyter_dsage.errors import UsageError
+from jupyter_dsage.wire import brief
 from jupyter_dsage.wire.payload import SCALARS, by_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Key = tuple[Any, ...]
 
@@ -47,9 +54,9 @@ def _key(function: Any, seen: set[int]) -> Key | None:
     key: list[Any] = [function.__code__]
     for value in _captured(function):
         kind = type(value)
-        if kind in SCALARS:
-            key += (kind, value)
-        elif kind is ModuleType or kind is BuiltinFunctionType or _importable(value):
+        if kind in SCALARS or (kind is tuple and SCALARS.issuperset(map(type, value))):
+            key += (kind, value) if kind in SCALARS else (kind, tuple(map(type, value)), value)
+        elif kind is ModuleType or _is_of_module(value) or _importable(value):
             key.append(value)
         elif kind is FunctionType:
             if id(value) not in seen:
@@ -71,6 +78,11 @@ def _captured(function: FunctionType) -> list[Any]:
     return values
 
 
+def _is_of_module(value: Any) -> bool:
+    """Tell whether it is a function written in C, and not a method bound to something that can change."""
+    return type(value) is BuiltinFunctionType and isinstance(value.__self__, ModuleType)
+
+
 def _importable(value: Any) -> bool:
     """Tell whether a function or class travels as a name."""
     return isinstance(value, (FunctionType, type)) and value.__module__ != "__main__" and by_reference(value)
@@ -84,3 +96,57 @@ def _names(code: CodeType) -> tuple[str, ...]:
         if isinstance(const, CodeType):
             names.update(_names(const))
     return tuple(sorted(names))
+
+
+def may_change(function: Any) -> bool:
+    """Tell whether a job could change what a function captured, so that the next one would see something else."""
+    return not by_reference(function) and _key(function, set()) is None
+
+
+# --- what may not be captured --------------------------------------------------------------------------------
+
+
+def check_generators(function: Any) -> None:
+    """Raise UsageError for a captured random generator: each job would start from the same state (P17)."""
+    name = getattr(function, "__name__", type(function).__name__)
+    for where, value in _named(function, name, set()):
+        if _is_generator(value) or _is_generator(getattr(value, "__self__", None)):
+            raise UsageError(
+                f"{where} is a random generator: every job would get a copy of its state, and so the same numbers. "
+                "Make one in the job, as in rng = np.random.default_rng([0, k]) for job k, or give each job its own."
+            )
+
+
+def _named(function: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Yield what a function captured, with where it stands, also of the functions of the notebook that it calls."""
+    if isinstance(function, partial):
+        yield from (
+            (f"{path} → argument {brief.value(value)}", value)
+            for value in (*function.args, *function.keywords.values())
+        )
+        function = function.func
+    yield path, function
+    if type(function) is not FunctionType or id(function) in seen or by_reference(function):
+        return
+    seen.add(id(function))
+    names = function.__globals__
+    parts = [(f"{path} → global {name!r}", names[name]) for name in _names(function.__code__) if name in names]
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    parts += [(f"{path} → closure {name!r}", cell.cell_contents) for name, cell in cells if cell != _EMPTY]
+    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    parts += [(f"{path} → a default", value) for value in defaults]
+    for where, value in parts:
+        if type(value) is FunctionType:
+            yield from _named(value, where, seen)
+        else:
+            yield where, value
+
+
+def _is_generator(value: Any) -> bool:
+    """Tell whether it is a random generator with a state of its own; none is imported for that."""
+    python, numpy = sys.modules.get("random"), sys.modules.get("numpy.random")
+    if python is not None and isinstance(value, python.Random):
+        return value is not python._inst and not isinstance(value, python.SystemRandom)  # noqa: SLF001
+    if numpy is None or not isinstance(value, (numpy.Generator, numpy.RandomState, numpy.BitGenerator)):
+        return False
+    return value is not numpy.mtrand._rand  # noqa: SLF001  (the module's own: see `picklers`)

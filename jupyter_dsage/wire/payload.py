@@ -13,14 +13,14 @@ from __future__ import annotations
 import io
 import pickle
 import re
-from collections import ChainMap
-from functools import cache, partial
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
 from jupyter_dsage.wire import brief, sources
 from jupyter_dsage.wire.buffers import Beside, Buffers, pack, unpack
+from jupyter_dsage.wire.picklers import Pickler, cloud_pickler
 from jupyter_dsage.wire.seconds import Seconds
 from jupyter_dsage.wire.unpicklable import find_path
 
@@ -43,19 +43,6 @@ _BY_VALUE = re.compile(rb"_class_setstate")
 BARE, TUPLES, EACH = 0, 1, 2
 
 
-class _LivesInMainError(Exception):
-    """Raised to leave the pickler when it meets what the other process cannot import."""
-
-
-class _Pickler(pickle.Pickler):
-    """The C pickler, refusing what it would name by a reference into ``__main__``."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, (type, FunctionType)) and obj.__module__ == "__main__":
-            raise _LivesInMainError
-        return NotImplemented
-
-
 def dumps(value: Any, label: str, beside: Beside | None = None) -> bytes:
     """Return a value pickled, by reference where possible; its large buffers go into `beside`, if there is one.
 
@@ -66,7 +53,7 @@ def dumps(value: Any, label: str, beside: Beside | None = None) -> bytes:
     buffer, take = io.BytesIO(), None if beside is None else beside.take
     before = 0 if beside is None else len(beside.views)
     try:
-        _Pickler(buffer, PROTOCOL, buffer_callback=take).dump(value)
+        Pickler(buffer, PROTOCOL, buffer_callback=take).dump(value)
     except Exception:  # noqa: BLE001  (any __reduce__ may raise anything; cloudpickle has the second word)
         if beside is not None:
             del beside.views[before:]
@@ -77,36 +64,13 @@ def dumps(value: Any, label: str, beside: Beside | None = None) -> bytes:
 def _cloud_dumps(value: Any, label: str, take: Callable[[pickle.PickleBuffer], bool] | None) -> bytes:
     buffer = io.BytesIO()
     try:
-        _cloud_pickler()(buffer, PROTOCOL, buffer_callback=take).dump(value)
+        cloud_pickler()(buffer, PROTOCOL, buffer_callback=take).dump(value)
     except Exception as error:
         path, culprit = find_path(value, label, _can_pickle)
         raise UnpicklableError(
             f"{path} cannot be pickled, so it cannot travel between processes ({culprit})."
         ) from error
     return buffer.getvalue()
-
-
-@cache
-def _cloud_pickler() -> type[pickle.Pickler]:
-    """Return cloudpickle's pickler, taught to keep the file names of code (3.1.3 calls all of it <dynamic-code>).
-
-    Without them a traceback cannot show the lines of the user's cell.
-    """
-    from cloudpickle import CloudPickler
-
-    reduce = CloudPickler.dispatch_table[CodeType]
-
-    def reduce_code(code: CodeType) -> Any:
-        return _code_of, (*reduce(code), code.co_filename)
-
-    class Pickler(CloudPickler):  # type: ignore[misc]
-        dispatch_table: ClassVar = ChainMap({CodeType: reduce_code}, CloudPickler.dispatch_table)
-
-    return Pickler
-
-
-def _code_of(make: Callable[..., CodeType], args: tuple[Any, ...], filename: str) -> CodeType:
-    return make(*args).replace(co_filename=filename)
 
 
 def _can_pickle(value: Any) -> Exception | None:
@@ -186,11 +150,31 @@ def dump_function(function: Callable[..., Any]) -> Frame:
 
 def load_function(payload: Frame) -> Callable[..., Any]:
     """Return the function of a payload, its source lines made known; raises whatever its imports raise."""
-    head, buffers = unpack(payload)
-    data, lines = pickle.loads(head)
-    sources.install(lines)
-    function: Callable[..., Any] = pickle.loads(data, buffers=buffers.all())
-    return function
+    return PackedFunction(payload).load()
+
+
+class PackedFunction:
+    """The payload of a function, from which it can be loaded more than once; its source lines are made known.
+
+    `shared`: all that are loaded have the same large buffers, which cannot be written to.
+    """
+
+    def __init__(self, payload: Frame, *, shared: bool = False) -> None:
+        head, self._buffers = unpack(payload)
+        self._data, lines = pickle.loads(head)
+        self._views = [memoryview(each).toreadonly() for each in self._buffers.all()] if shared else None
+        sources.install(lines)
+
+    @property
+    def pickle_bytes(self) -> int:
+        """Bytes of the pickle, without the buffers beside it."""
+        return len(self._data)
+
+    def load(self) -> Callable[..., Any]:
+        """Return the function, fresh; raises whatever its imports and its classes raise."""
+        buffers = self._buffers.all() if self._views is None else self._views
+        function: Callable[..., Any] = pickle.loads(self._data, buffers=buffers)
+        return function
 
 
 # --- arguments -----------------------------------------------------------------------------------------------

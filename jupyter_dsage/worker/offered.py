@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import ProtocolError, UnknownServiceError
 from jupyter_dsage.services import SHIPPED
-from jupyter_dsage.wire import payload
+from jupyter_dsage.worker import copies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from jupyter_dsage.wire.payload import Frame
 
 
 class Services:
@@ -33,11 +35,11 @@ class Services:
             return SHIPPED[name]
         raise UnknownServiceError(f"This worker has no service {name!r}; it has {', '.join(self.names)}.")
 
-    def function(self, data: payload.Frame) -> Callable[..., Any]:
+    def function(self, data: Frame) -> Callable[..., Any]:
         """Return a function from its pickle; raises ProtocolError, with nothing unpickled, where services are all."""
         if self.plain:
             raise ProtocolError("This worker runs services only.")
-        return payload.load_function(data)
+        return copies.for_jobs(data)
 
 
 def load(target: str) -> Callable[..., Any]:
