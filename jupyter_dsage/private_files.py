@@ -40,15 +40,20 @@ def read(path: Path, *, closed: int = UNWRITABLE, most: int = MOST_BYTES, what: 
     """
     try:
         _check(path, path.lstat(), closed)  # before it is opened: to open a device may do something
-        descriptor = os.open(path, _READ)
+        file = open(path, "rb", opener=_open)  # noqa: SIM115  (`with` below)
     except ValueError:  # a NUL in it
         raise NotOursError(f"{str(path)!r} is no path.") from None
-    with os.fdopen(descriptor, "rb") as file:
-        _check(path, os.fstat(descriptor), closed)
+    with file:
+        _check(path, os.fstat(file.fileno()), closed)
         data = file.read(most + 1)
     if len(data) > most:
         raise NotOursError(f"{path} is longer than {most:,} bytes: it is no {what}; move it away.")
     return data
+
+
+def _open(path: str, _flags: int) -> int:
+    """Open for `read`; the file object owns the descriptor at once, so that an interrupt leaves none open."""
+    return os.open(path, _READ)
 
 
 def tail(path: Path, most: int = MOST_BYTES) -> str:

@@ -169,6 +169,11 @@ def executor(tried):
     return lambda: (made.submit(jobs.square, 3), list(made.map(jobs.square, [1, 2])), made.shutdown())
 
 
+def limit(tried):
+    batch = tried.batch()
+    return lambda: setattr(batch, "limit", 2)
+
+
 CALLS = {
     "submit": lambda tried: lambda: tried.session.submit(jobs.square, next(tried.numbers)),
     "submit a list": lambda tried: lambda: tried.session.submit(sum, [1, 2]),
@@ -193,17 +198,24 @@ CALLS = {
     "looks": looks,
     "an executor": executor,
     "settle": lambda tried: lambda: tried.session.settle(SECONDS),
-    "refresh": lambda tried: lambda: tried.session.refresh(SECONDS),
     "attach": lambda tried: lambda: dsage.attach(tried.session.id),
     "sessions": lambda _: dsage.sessions,
     "len of submitted": lambda tried: lambda: len(tried.session.batches["submit"]),
-    "limit": lambda tried: lambda: setattr(tried.batch(), "limit", 2),
+    "limit": limit,
     "engines": lambda tried: lambda: (tried.session.scale("local:", 2), tried.session.wait_for_workers(SECONDS)),
 }
 
 
-@pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize("steps", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["lines", "steps"])
+OFTEN = ("submit", "submit a list", "map", "add", "cancel", "retry", "results", "a callback")
+"""Those that `make test` interrupts; `make test-all` does all."""
+EACH = [
+    pytest.param(name, False, marks=() if name in OFTEN else pytest.mark.slow, id=f"{name}-lines") for name in CALLS
+]
+EACH += [pytest.param(name, True, marks=pytest.mark.slow, id=f"{name}-steps") for name in CALLS]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file is closed as it is collected
+@pytest.mark.parametrize(("name", "steps"), EACH)
 def test_an_interrupt_at_any_place_of_a_call_tears_nothing(shared, name, steps):
     interrupter = Interrupter(steps=steps)
     shared.check()
@@ -233,6 +245,14 @@ def test_the_first_submit_of_a_session_is_made_or_not_at_any_line():
             reached = interrupter.raises(lambda session=session: session.submit(jobs.square, 3))
             assert session.submit(jobs.square, 4).result(SECONDS) == 16
     assert interrupter.count > 30
+
+
+@pytest.mark.slow
+def test_an_interrupted_refresh_tears_nothing(session):
+    tried, interrupter = Tried(session), Interrupter()
+    while interrupter.raises(lambda: session.refresh(SECONDS)):
+        tried.check()
+    assert interrupter.count > 3
 
 
 @pytest.mark.parametrize("how", ["die", "detach"])
