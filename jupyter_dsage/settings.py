@@ -152,6 +152,8 @@ UNSENT_PAYLOAD_BYTES = 65_536
 """A payload above this is not sent to clients, which read it in the journal when somebody looks: one copy less."""
 CHECKPOINT_BYTES = 16_000_000
 """The write-ahead log is moved into the database when it has grown by this, in a thread: it waits for the disk."""
+TOUCH_SECONDS = 3600.0
+"""How often a child marks the files of its folder as new: systems remove what is old in /tmp, mostly after 10 days."""
 CHILD_END_SECONDS = 1.0
 """A child whose connection ends is waited for so long; if it lives then, it is connected to again."""
 RECONNECTS = 30

@@ -6,11 +6,12 @@ import logging
 import os
 import shutil
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from jupyter_dsage import settings
+from jupyter_dsage import private_files, settings
 from jupyter_dsage.child import intake
 from jupyter_dsage.child.clients import Clients, Idle
 from jupyter_dsage.child.desk import Desk
@@ -111,6 +112,7 @@ class Child:
         self._idle = Idle(setup.idle)
         self._revive()
         write_connection(setup.folder)
+        self._touch_at = self._clock() + settings.TOUCH_SECONDS
         if setup.store and (before := took_over(setup)):
             sweep_processes(before)
             remove_runtime_folder(before)
@@ -331,12 +333,27 @@ class Child:
         if looking:
             self._desk.note_undrawn()
             self._recorder.tidy(now)
+            self._keep_reachable(now)
         if self._setup.stay:
             busy = self._clients.staying or self._working() or not self._recorder.idle
             if self._idle.over(busy=busy, now=now):
                 self._leaving = f"it had neither work nor a client for {self._setup.idle:.0f} s"
         elif self._lifeline in ready or (looking and not lives(self._setup.owner, self._setup.owner_started)):
             self._leaving = "the process that started this session has ended"
+
+    def _keep_reachable(self, now: float) -> None:
+        """Let others find this child though its folder was cleaned, as systems do with what is old in /tmp."""
+        folder = Path(self._setup.folder)
+        try:
+            if now >= self._touch_at or not (folder / "connection.json").exists():
+                self._touch_at = now + settings.TOUCH_SECONDS
+                private_files.make_folder(folder)
+                write_connection(self._setup.folder)
+                for path in folder.rglob("*"):
+                    os.utime(path, follow_symlinks=False)
+            self._listener.keep()
+        except OSError as error:
+            log.warning("%s cannot be kept as it was: %s", folder, error)
 
     def leave(self, why: str) -> None:
         """End with this step; one sentence says why."""

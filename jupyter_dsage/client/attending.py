@@ -112,6 +112,15 @@ class Attending:
         """Wait while too much was posted that is not in the journal yet."""
         self._link.wait_for_room()
 
+    def wait_synced(self, seconds: float) -> None:
+        """Wait until the child has told what there is; raises StartError if it does not answer."""
+        if not self._synced.wait(settings.START_SECONDS) and not self._link.reached:
+            raise StartError(
+                f"Session {self.name!r} runs (process {self.pid}), and does not answer: it is stopped, or its socket "
+                f"{self._started.address.removeprefix('ipc://')} was removed. Try again, or end that process."
+            )
+        self._synced.result(seconds)
+
     def watch(self, batch: int, callback: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
         """See `Batch.watch`."""
         watchers = self._watchers.setdefault(batch, [])

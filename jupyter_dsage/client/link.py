@@ -93,6 +93,8 @@ class ChildLink:
         """The connection, once the child has welcomed this client: until then what is posted waits."""
         self.awake = False
         """Whether the I/O thread looks soon, so that it need not be woken."""
+        self.reached = False
+        """Whether the child has answered."""
         self._closing = False
         self._ended: Reply[None] = Reply()
         self._thread = threading.Thread(target=self._run, name="dsage-io", daemon=True)
@@ -284,6 +286,7 @@ class ChildLink:
         except ProtocolError as error:
             log.error("A message of the child was dropped: %s", error)  # noqa: TRY400  (its trace tells nothing)
             return
+        self.reached = True
         if isinstance(message, m.Welcome):
             self._welcomed(message, link)
         elif isinstance(message, m.Stored):

@@ -76,7 +76,7 @@ class Session(Attending):
         _alive[self] = None
         try:
             self._link.start()
-            self._synced.result(settings.REVIVE_SECONDS if stay else settings.START_SECONDS)
+            self.wait_synced(settings.REVIVE_SECONDS if stay else settings.START_SECONDS)
         except BaseException:  # an interrupt too must leave no child behind; raised again
             self._end(m.Part() if stay else m.Die(), "it did not come up.")
             raise

@@ -45,6 +45,9 @@ class Listener(Protocol):
     def receive(self) -> tuple[Peer, list[Frame]] | None:
         """Return the next message that is here and who sent it, or None."""
 
+    def keep(self) -> None:
+        """Make anew what the address needs on disk, if that was removed; connections that there are stay."""
+
     def close(self) -> None:
         """Close at once and remove what the address left on disk. Closing twice is no error."""
 

@@ -95,14 +95,7 @@ class UnixListener(Many):
     def __init__(self, address: str, kind: type[StreamLink] = StreamLink) -> None:
         self.address = address
         self._kind = kind
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._socket.bind(_path(address))
-            self._socket.listen(settings.BACKLOG)
-        except OSError:
-            self._socket.close()
-            raise
-        self._socket.setblocking(False)  # noqa: FBT003  (the standard library's signature)
+        self._socket = _listening(_path(address))
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, _READ, None)
         self._links: dict[Peer, StreamLink] = {}
@@ -218,6 +211,14 @@ class UnixListener(Many):
                 self._full = False
                 self._selector.register(self._socket, _READ, None)
 
+    def keep(self) -> None:
+        """See `transport.Listener`; raises OSError where its folder is gone."""
+        if not Path(_path(self.address)).exists():
+            before, self._socket = self._socket, _listening(_path(self.address))
+            self._selector.unregister(before)
+            self._selector.register(self._socket, _READ, None)
+            before.close()
+
     def close(self) -> None:
         """See `transport.Listener`."""
         if self._socket.fileno() < 0:
@@ -251,6 +252,18 @@ class UnixNetwork:
 
     def close(self) -> None:
         """See `transport.Network`."""
+
+
+def _listening(path: str) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.bind(path)
+        made.listen(settings.BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    made.setblocking(False)  # noqa: FBT003  (the standard library's signature)
+    return made
 
 
 def _path(address: str) -> str:

@@ -80,6 +80,9 @@ class ZmqListener:
             return None
         return peer, list(frames)
 
+    def keep(self) -> None:
+        """See `transport.Listener`. Addresses of other hosts are no files."""
+
     def close(self) -> None:
         """See `transport.Listener`."""
         self.socket.close(linger=200)

@@ -104,6 +104,9 @@ class FakeListener(_End):
                 raise PeerGoneError("The peer has disconnected.")
             self.links[peer].arrive(message)
 
+    def keep(self) -> None:
+        """See `transport.Listener`. It needs nothing on disk."""
+
     def receive(self) -> tuple[Peer, list[Frame]] | None:
         """See `transport.Listener`."""
         got: tuple[Peer, list[Frame]] | None = self.take()

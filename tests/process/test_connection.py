@@ -13,6 +13,7 @@ import pytest
 import jupyter_dsage as dsage
 from jupyter_dsage.testing.fake_session import FakeSession
 from tests.process import jobs
+from tests.until import until
 
 FEW = """
 import os, resource, sys
@@ -79,6 +80,21 @@ def test_without_a_journal_a_broken_connection_ends_the_session_in_words():
         assert job.result(20) == 9
         session._link._receiver.connection_broken("the peer has gone")
         assert "without a journal" in session._ending
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("removed", ["client.sock", "connection.json", "both"])
+def test_a_session_whose_folder_was_cleaned_is_found_by_others_again(session, removed):
+    """As systems do with what is old in /tmp: `status` and `attach` of others waited for ten minutes."""
+    folder = session._started.folder
+    names = ("client.sock", "connection.json") if removed == "both" else (removed,)
+    for name in names:
+        (folder / name).unlink()
+    until(lambda: all((folder / name).exists() for name in names))
+    command = [sys.executable, "-m", "jupyter_dsage.cli", "status", "--session", session.id]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "2 slots" in told.stdout, told.stderr
+    assert session.map(jobs.square, range(3)).results(timeout=20) == [0, 1, 4]
 
 
 def leave_thread(_):

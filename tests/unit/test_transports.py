@@ -486,3 +486,18 @@ def test_a_listener_without_descriptors_lets_people_in_when_one_has_gone(
     first.close()
     assert desk.receive(listener)[1] == [b"second"]
     desk.close()
+
+
+def test_a_listener_whose_file_was_removed_is_found_again_and_keeps_its_connections(desk: Desk) -> None:
+    """Systems remove what is old in /tmp: nobody could attach to the session any more, and they waited for ever."""
+    listener, before = desk.listen(), desk.connect()
+    before.send([b"one"])
+    peer, _ = desk.receive(listener)
+    if isinstance(desk.network, UnixNetwork):  # the one of addresses on this host
+        Path(desk.address.removeprefix("ipc://")).unlink()
+    listener.keep()
+    listener.keep()
+    desk.connect().send([b"two"])
+    assert desk.receive(listener)[1] == [b"two"]
+    before.send([b"three"])
+    assert desk.receive(listener) == (peer, [b"three"])
