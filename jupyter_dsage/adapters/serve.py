@@ -22,6 +22,7 @@ from jupyter_dsage.errors import EngineError, PeerGoneError, ProtocolError
 from jupyter_dsage.net.stream import StreamLink
 from jupyter_dsage.wire import adapted, remote
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire.safe_text import set_up_logging
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -153,7 +154,7 @@ async def _serve(descriptor: int) -> None:
 def main() -> None:
     """Be an adapter until the socket ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
+    set_up_logging("%(levelname)s %(message)s", logging.WARNING, stream=sys.stderr)
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")  # else each worker that comes and goes is a line
     serving: Coroutine[object, object, None] = _serve(int(sys.argv[1]))
     asyncio.run(serving)

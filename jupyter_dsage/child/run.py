@@ -12,12 +12,13 @@ from jupyter_dsage.child import engines
 from jupyter_dsage.child.loop import Child
 from jupyter_dsage.errors import JournalBusyError, JournalError
 from jupyter_dsage.net.unix_transport import UnixNetwork
+from jupyter_dsage.wire.safe_text import set_up_logging
 from jupyter_dsage.wire.setup import ChildSetup
 
 
 def run() -> None:
     """Be a child until told to die."""
-    logging.basicConfig(format="%(asctime)s dsage %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    set_up_logging("%(asctime)s dsage %(levelname)s %(message)s", logging.INFO, stream=sys.stderr)
     setup = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildSetup)
     try:
         child = Child(setup, UnixNetwork(), sys.stdin, engines.make)

@@ -138,7 +138,8 @@ class Batch(Gathering, Sequence[Job]):
             if source.given is not None and first <= number < first + len(source.given):
                 item = source.given[number - first]
                 try:
-                    return brief.call((item,), {}) if source.bare else brief.call(*item)
+                    args, kwargs = ((item,), {}) if source.bare else item
+                    return brief.call(args, kwargs, brief.interruptible)
                 except (TypeError, ValueError):
                     return None  # no pair: the job's own error says so
         return None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import reprlib
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dsage.wire import safe_text
 from jupyter_dsage.wire.twice import FailedTwiceError, twice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _LONGEST_CALL = 200
 _LONGEST_ERROR = 200
@@ -20,18 +21,24 @@ _repr.maxstring = _repr.maxother = 60
 _repr.maxlist = _repr.maxtuple = _repr.maxdict = _repr.maxset = 6
 
 
-def call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """Return the arguments of a call, as between its parentheses: ``1000, bins=10``."""
-    parts = [_safe(value) for value in args] + [f"{name}={_safe(value)}" for name, value in kwargs.items()]
+def call(args: Sequence[Any], kwargs: Mapping[str, Any], shown: Callable[[Any], str] | None = None) -> str:
+    """Return the arguments of a call, as between its parentheses: ``1000, bins=10``; `shown`: how one is shown."""
+    show = shown or _safe
+    parts = [show(value) for value in args] + [f"{_key(name)}={show(value)}" for name, value in kwargs.items()]
     return _line(", ".join(parts), _LONGEST_CALL)
+
+
+def interruptible(value: Any) -> str:
+    """Return a value as `call` shows it, in the user's own thread: an interrupt meanwhile is raised."""
+    try:
+        return twice(lambda: safe_text.exact(_repr.repr(value)))
+    except FailedTwiceError:  # a user's repr may raise anything
+        return f"<{safe_text.type_name(value)}>"
 
 
 def value(value: Any) -> str:
     """Return a value as it stands in a sentence."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001  (a user's repr may raise anything)
-        text = f"a {type(value).__qualname__} whose repr fails"
+    text = safe_text.safely(lambda: repr(value), f"a {safe_text.type_name(value)} whose repr fails")
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
 
 
@@ -45,13 +52,14 @@ def note(text: str) -> str:
     return _line(text, _LONGEST_NOTE)
 
 
+def _key(name: object) -> str:
+    return safe_text.exact(name) if isinstance(name, str) else _safe(name)
+
+
 def _safe(value: Any) -> str:
-    try:
-        return twice(lambda: _repr.repr(value))
-    except FailedTwiceError:  # a user's repr may raise anything
-        return f"<{type(value).__qualname__}>"
+    return safe_text.safely(lambda: _repr.repr(value), f"<{safe_text.type_name(value)}>")
 
 
 def _line(text: str, longest: int) -> str:
-    text = " ".join(text.split())
+    text = safe_text.visible(" ".join(safe_text.exact(text).split()))
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dsage.errors import DsageError, NotDataError, ProtocolError
 from jupyter_dsage.wire import data
 from jupyter_dsage.wire.payload import SCALARS, Call, Frame, Outcomes, Raised, check_call
+from jupyter_dsage.wire.safe_text import exact
 from jupyter_dsage.wire.seconds import Seconds
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def dump_packed(calls: Sequence[bytes]) -> bytes:
 
 def dump_refused(error: DsageError, count: int) -> bytes:
     """Return a segment of jobs that raise an error's sentence instead of running."""
-    return data.dumps([_clean(str(error))] * count, "the segment")
+    return data.dumps([exact(str(error))] * count, "the segment")
 
 
 def _dump(calls: Iterable[Any], first: int, *, strict: bool) -> bytes:
@@ -66,7 +67,7 @@ def _dump(calls: Iterable[Any], first: int, *, strict: bool) -> bytes:
         except DsageError as error:
             if strict:
                 raise
-            out.append(_clean(str(error)))
+            out.append(exact(str(error)))
     return write(out, "the segment")
 
 
@@ -121,8 +122,8 @@ def dump_outcomes(outcomes: Outcomes) -> bytes:
 
     Never fails for a value: a scalar that cannot travel becomes an outcome of its job that says so.
     """
-    raised = {at: [_clean(getattr(one, name)) for name in _TEXTS] for at, one in outcomes.raised.items()}
-    outputs = {at: _clean(text) for at, text in outcomes.outputs.items()}
+    raised = {at: [exact(getattr(one, name)) for name in _TEXTS] for at, one in outcomes.raised.items()}
+    outputs = {at: exact(text) for at, text in outcomes.outputs.items()}
     seconds = array("f", outcomes.seconds)
     if sys.byteorder == "big":
         seconds.byteswap()
@@ -198,8 +199,3 @@ def _seconds(packed: Any, count: int) -> Seconds:
 
 def _nonsense(wanted: str) -> ProtocolError:
     return ProtocolError(f"A peer sent outcomes that are not {wanted}.")
-
-
-def _clean(text: str) -> str:
-    """Return a text without lone surrogates, which cannot travel."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from types import ModuleType
 
 from jupyter_dsage import clock, settings
+from jupyter_dsage.wire import safe_text
 
 _INSTALLED = tuple({sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
 
@@ -29,10 +31,10 @@ class Modules:
         count = len(sys.modules)  # before the look: what is imported meanwhile, by another thread, counts as new
         if count == self._known:
             return
-        for name in sys.modules.keys() - self._looked:
+        for name in [*sys.modules.copy().keys() - self._looked]:
             self._looked.add(name)
-            path = getattr(sys.modules.get(name), "__file__", None)
-            if isinstance(path, str) and _is_users(name, path) and (state := _state(path)) is not None:
+            path = _file(sys.modules.get(name))
+            if path and type(name) is str and _is_users(name, path) and (state := _state(path)) is not None:
                 self._files[name] = (path, *state)
         self._known = count
 
@@ -45,9 +47,15 @@ class Modules:
         for name, (path, *before) in list(self._files.items()):
             state = _state(path)
             if state is not None and list(state) != before:
-                found.append((name, path))
+                found.append((safe_text.exact(name)[:1000], safe_text.exact(path)))
                 del self._files[name]
         return tuple(found)
+
+
+def _file(module: object) -> str:
+    """Return the file of a module; empty for what has none, or only pretends to be a module."""
+    path = module.__dict__.get("__file__") if type(module) is ModuleType else None
+    return path if type(path) is str else ""
 
 
 def _is_users(name: str, path: str) -> bool:

@@ -29,6 +29,7 @@ from jupyter_dsage.net.url_parts import MOST_SLOTS, default_slots
 from jupyter_dsage.store.sessions import write_connection
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
+from jupyter_dsage.wire.safe_text import set_up_logging
 from jupyter_dsage.worker.alarm import Alarm
 from jupyter_dsage.worker.offered import Services
 from jupyter_dsage.worker.reception import check_versions
@@ -228,7 +229,7 @@ def _granted(wanted: int) -> int:
 def main() -> None:
     """Be the room server of a folder until its child needs it no more, unless another is it already."""
     folder = Path(sys.argv[1])
-    logging.basicConfig(format="%(asctime)s dsage %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    set_up_logging("%(asctime)s dsage %(levelname)s %(message)s", logging.INFO, stream=sys.stderr)
     os.chdir(Path.home())
     with (folder / "rooms.lock").open("w") as lock:
         try:

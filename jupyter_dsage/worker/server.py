@@ -32,6 +32,7 @@ from jupyter_dsage.net.zmq_transport import ZmqNetwork
 from jupyter_dsage.store.sessions import new_host_folder
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import remote
+from jupyter_dsage.wire.safe_text import set_up_logging
 from jupyter_dsage.worker.alarm import Alarm
 from jupyter_dsage.worker.offered import Services, load
 from jupyter_dsage.worker.reception import Reception
@@ -53,9 +54,7 @@ def serve(options: WorkerOptions) -> None:
 
     Raises UsageError for services that cannot be imported, StartError for a port that is taken.
     """
-    logging.basicConfig(
-        format="%(asctime)s dsage %(levelname)s %(message)s", level=logging.INFO, filename=options.log or None
-    )
+    set_up_logging("%(asctime)s dsage %(levelname)s %(message)s", logging.INFO, filename=options.log or None)
     sys.path.insert(0, str(Path.cwd()))  # services live beside where it was started, as with `python -m`
     for name, target in options.services:
         _check_service(name, target)

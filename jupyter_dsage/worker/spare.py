@@ -21,7 +21,7 @@ from jupyter_dsage.core.chunks import segment_size
 from jupyter_dsage.errors import DsageError, JournalError, UsageError
 from jupyter_dsage.net.stream import StreamLink
 from jupyter_dsage.store.journal import JournalReader
-from jupyter_dsage.wire import brief, codec, data_calls, payload, spare
+from jupyter_dsage.wire import brief, codec, data_calls, payload, safe_text, spare
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.worker.blame import ending
 
@@ -78,10 +78,14 @@ def _evaluate(link: StreamLink, question: spare.Evaluate, function: Frame | None
         for count, data in _segments(_jobs(question, function), bare=question.bare, plain=question.plain):
             _tell(link, spare.Segment(count), data)
     except DsageError as raised:
-        error = str(raised)
+        error = safe_text.exact(str(raised))
     except BaseException as raised:  # noqa: BLE001  (whatever the user's expression raises is shown to them)
-        error = brief.error(type(raised).__name__, str(raised))
+        error = brief.error(safe_text.type_name(raised), _said(raised))
     _tell(link, spare.Done(error))
+
+
+def _said(error: BaseException) -> str:
+    return safe_text.safely(lambda: str(error), "")
 
 
 def _jobs(question: spare.Evaluate, function: Frame | None) -> Iterable[Any]:
