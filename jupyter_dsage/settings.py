@@ -81,6 +81,12 @@ STRIDE_GROWTH = 4
 """How much longer the next stride may be: one that was measured too short is no surprise then."""
 STRIDE_TRUST = 0.1
 """How much of what was measured last goes into the mean."""
+STATE_SECONDS = 0.002
+"""After so much work a worker looks whether a job has changed what its process shares with other jobs: 10 us."""
+STATE_LEASES = 3
+"""... and after so many leases of each function, however short."""
+STATE_ALL_SECONDS = 0.1
+"""... and so often, between leases, at all of that: 80 us. Before a job of another batch it always does."""
 FLUSH_SECONDS = 0.01
 """Outcomes wait at most this long at a job boundary: smooth progress, and little to run again after a kill."""
 FLUSH_LIMITED_SECONDS = 0.001

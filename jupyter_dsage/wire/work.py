@@ -110,6 +110,8 @@ class RunJobs(Message, frozen=True, tag="run"):
     timeout: Seconds = 0.0
     memory: Number = 0
     once: bool = False
+    batch: Number = 0
+    """Its jobs' batch: before one of another the worker's process is put back as it was."""
 
 
 class Leave(Message, frozen=True, tag="leave"):

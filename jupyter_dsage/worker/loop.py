@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError
 from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.worker.import_watch import ImportWatch
 from jupyter_dsage.worker.offered import Services
 from jupyter_dsage.worker.output import Output
+from jupyter_dsage.worker.process_state import ProcessState
 from jupyter_dsage.worker.run import Runner
 
 if TYPE_CHECKING:
@@ -39,7 +42,11 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
     link, poller = network.connect(setup.address), network.poller()
     poller.watch(link)
 
+    place = _file(link.fileno())
+
     def send(message: m.Message, *data: Frame) -> None:
+        if _file(link.fileno()) != place:
+            _leave_without(output)
         try:
             link.send(codec.encode(message, *data))
             link.drain()  # the child reads at any time, and nobody here would see to the rest while a job runs
@@ -55,6 +62,8 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
             runner.interrupt(why)
 
     signal.signal(signal.SIGINT, interrupted)
+    runner.state = ProcessState(output.restore_descriptors)
+    sys.meta_path.insert(0, ImportWatch(runner.state))
     send(m.WorkerHello(settings.PROTOCOL, worker, os.getpid()))
     while True:
         poller.wait(_ORPHAN_CHECK_SECONDS)
@@ -64,6 +73,23 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
             if not _obey(runner, *codec.to_worker(frames)):
                 os._exit(0)
         runner.look_at_modules()
+
+
+def _file(descriptor: int) -> tuple[int, int] | None:
+    """Return which file a descriptor leads to."""
+    try:
+        stat = os.fstat(descriptor)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _leave_without(output: Output) -> NoReturn:
+    """End, saying why: the socket is gone, and its number may be that of a file of the user's."""
+    with contextlib.suppress(OSError):
+        number = os.open(output.path, os.O_WRONLY | os.O_APPEND)
+        os.write(number, b"The job has closed descriptors of its worker, or put others in their place.\n")
+    os._exit(1)
 
 
 def _next(link: UnixLink) -> list[Frame] | None:

@@ -26,6 +26,8 @@ from jupyter_dsage.worker.output_file import CONTINUATIONS, empty
 from jupyter_dsage.worker.page import OUT_START
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from _typeshed import ReadableBuffer
 
     from jupyter_dsage.worker.page import Page
@@ -85,6 +87,17 @@ class Output:
         os.dup2(self.descriptor, 2)
         _libc.setvbuf(_c_stdout, None, _LINE_BUFFERED, ctypes.c_size_t(0))
         self.restore()
+
+    def restore_descriptors(self, numbers: Iterable[int]) -> None:
+        """Lead descriptors of 0 to 2 to where they belong; raises OSError."""
+        for number in numbers:
+            if number == 0:
+                null = os.open(os.devnull, os.O_RDONLY)
+                if null:
+                    os.dup2(null, 0)
+                    os.close(null)
+            else:
+                os.dup2(self.descriptor, number)
 
     def intact(self) -> bool:
         """Tell whether ``sys.stdout`` and ``sys.stderr`` are still ours and open."""

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.wire.data_calls import DataJobs
     from jupyter_dsage.worker.offered import Services
     from jupyter_dsage.worker.output import Output
+    from jupyter_dsage.worker.process_state import ProcessState
 
     Function = Callable[..., Any] | LoadFailure | None
     Arguments = Jobs | DataJobs | LoadFailure | None
@@ -77,6 +78,16 @@ class Runner:
         self._reporter = Reporter(page, output, send, self._stride, self.forks)
         self._seen_to: set[str] = set()
         """Functions whose jobs are seen to one by one: they print, or return what is no number."""
+        self.state: ProcessState | None = None
+        """What this process shares with jobs of other batches."""
+        self._batch: int | None = None
+        """The batch of the last lease."""
+        self._changers: set[str] = set()
+        """Functions that were seen to change that state: it is looked at after each job of theirs."""
+        self._unseen = self._unseen_all = 0
+        """Work since it was looked at, quickly and in full (ns)."""
+        self._first_looks: dict[str, int] = {}
+        """Function -> leases after which it was looked at however short they were."""
         self._order: JobCancelled | None = None
         """What was raised in the running job to end it: a job that catches it and returns has not got away."""
         threading.Thread(target=self._tick, name="dsage-ticker", daemon=True).start()
@@ -97,8 +108,12 @@ class Runner:
     def run(self, message: m.RunJobs) -> bool:
         """Run a lease and tell its outcomes; return whether this worker is fit for more.
 
-        After a job that took too much memory it is not: what that left behind would be charged to the next one.
+        After a job that took too much memory it is not: what that left behind would be charged to the next one. Nor is
+        it for a lease of another batch where a job has left what cannot be put back; then it runs none of it.
         """
+        if message.batch != self._batch and not self._fit_for_others():
+            return False
+        self._batch, began = message.batch, clock.monotonic_ns()
         self._plain = self.payloads.plain(message)
         self._reporter.begin(message, plain=self._plain)
         self._page.begin(message.lease, message.first, int(message.timeout * 1e9), message.memory)
@@ -118,7 +133,35 @@ class Runner:
         self._modules.imported()
         self._page.end()
         self._reporter.flush(ended=fit or at >= message.stop)
+        if self._is_to_be_seen(clock.monotonic_ns() - began, message.function):
+            self._look_at_state(message.function)
         return fit
+
+    def _fit_for_others(self) -> bool:
+        """Put back what jobs of the last batch have changed; tell whether that could be done."""
+        return self.state is None or self._batch is None or self.state.look()
+
+    def _look_at_state(self, function: str) -> None:
+        """Put back what the jobs that ran have changed of what they share with others."""
+        if self.state is None:
+            return
+        if self._unseen_all > settings.STATE_ALL_SECONDS * 1e9:
+            self._unseen_all = 0
+            self.state.look()
+        elif self.state.look_quickly():
+            self._changers.add(function)
+            self._seen_to.add(function)
+        self._unseen = 0
+
+    def _is_to_be_seen(self, worked: int, function: str) -> bool:
+        """Count a lease's work (ns); tell whether it was so much, or the function is so little known, as to look."""
+        self._unseen += worked
+        self._unseen_all += worked
+        looks = self._first_looks.get(function, 0)
+        if looks < settings.STATE_LEASES:
+            self._first_looks[function] = looks + 1
+            return True
+        return self._unseen > settings.STATE_SECONDS * 1e9 or function in self._changers
 
     def interrupt(self, why: int) -> None:
         """Raise in the running job; called by the handler of SIGINT."""
@@ -134,7 +177,7 @@ class Runner:
         recalls, limit = words[RECALLS], page.limit(message.lease)
         limited = message.timeout or message.memory
         patience = (settings.FLUSH_LIMITED_SECONDS if limited else settings.FLUSH_SECONDS) * 1e9
-        number = at
+        number, looked, state_patience = at, clock.monotonic_ns(), settings.STATE_SECONDS * 1e9
         while number < message.stop:
             stride = self._may_stride(message, function, jobs)
             words[STARTED] = now = now_ns()  # first, so that no job is ever shown with an earlier one's start
@@ -147,6 +190,9 @@ class Runner:
                 return number
             if reporter.due(now, patience):
                 reporter.flush()
+            if number > at and (now - looked > state_patience or message.function in self._changers):
+                self._look_at_state(message.function)
+                looked = now
             if stride:
                 number = self._run_stride(number, min(stop, limit), function, jobs, message)  # type: ignore[arg-type]
                 continue
@@ -171,6 +217,7 @@ class Runner:
         words[STARTED] = now = clock.monotonic_ns()  # before it shows that the job runs: its own time begins here
         words[LOADS] = LOADS_NOTHING
         self._modules.imported()
+        self._look_at_state(message.function)
         self._reporter.not_work(now - began)
         return function, jobs
 

@@ -116,4 +116,4 @@ class LocalEngine:
 def run_jobs(lease: c.SendLease) -> m.RunJobs:
     """Return a lease as workers are told of it."""
     run = (lease.lease, lease.function, lease.segment, lease.offset, lease.first, lease.stop, lease.drop)
-    return m.RunJobs(*run, lease.timeout, lease.memory, lease.once)
+    return m.RunJobs(*run, lease.timeout, lease.memory, lease.once, lease.batch)
