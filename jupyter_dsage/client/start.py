@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     Log = IO[str] | IO[bytes] | None
 
 
+_NO_JOURNAL = "There is no place for the session's journal in"
+_ELSEWHERE = "Make room there, set JUPYTER_DATA_DIR, or say journal=False."
+_LEAST_ROOM = 1_000_000
+"""Bytes on a disk below which it is named as the reason why a child did not start."""
+
+
 class JournalInUseError(StartError):
     """Another child of the session lives, or is just being started."""
 
@@ -51,9 +57,23 @@ def start_child(
     """
     session = sessions.new_id()
     store = _new_store(session) if journal else ""
+    with contextlib.ExitStack() as stack:
+        if journal:
+            stack.callback(shutil.rmtree, store, ignore_errors=True)
+        folder = _new_runtime_folder()
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        starting = _started_new(session, store, folder, engines, log, name, stay=stay)
+        stack.pop_all()  # whatever was raised before this, both folders go
+    return starting
+
+
+def _started_new(
+    session: str, store: str, folder: str, engines: Sequence[EngineURL], log: Log, name: str | None, *, stay: bool
+) -> Starting:
+    """Write the record of a new session and start its child in these folders."""
     setup = ChildSetup(
         session,
-        sessions.new_runtime_folder(runtime_folder()),
+        folder,
         os.getpid(),
         own_start(),
         tuple(engine.setup() for engine in engines),
@@ -65,25 +85,42 @@ def start_child(
         name or "",
         sys.executable,
     )
-    if journal:
+    if store:
         here = place.here()
         known = (session, name or session, time.time(), here.kernel, here.notebook, VERSION, setup)
-        sessions.write(sessions.Record(*known, (here,)))
-    try:
-        return Starting(setup, log)
-    except BaseException:  # whatever it is, the folder goes; raised again
-        if journal:
-            shutil.rmtree(store, ignore_errors=True)
-        raise
+        try:
+            sessions.write(sessions.Record(*known, (here,)))
+        except OSError as error:
+            raise StartError(f"{_NO_JOURNAL} {store}: {error.strerror}. {_ELSEWHERE}") from None
+    return Starting(setup, log)
 
 
 def _new_store(session: str) -> str:
     try:
         return str(sessions.new_folder(session))
     except OSError as error:
+        raise StartError(f"{_NO_JOURNAL} {error.filename}: {error.strerror}. {_ELSEWHERE}") from None
+
+
+def _new_runtime_folder() -> str:
+    try:
+        return sessions.new_runtime_folder(runtime_folder())
+    except OSError as error:
+        where = error.filename or runtime_folder()
         raise StartError(
-            f"There is no place for the session's journal: {error}. Set JUPYTER_DATA_DIR, or say journal=False."
+            f"There is no place for the session's sockets in {where}: {error.strerror}. Make room there, or set "
+            "XDG_RUNTIME_DIR."
         ) from None
+
+
+def _full(setup: ChildSetup) -> str:
+    """Return in a sentence which of a session's folders has no room left; empty if each has."""
+    for folder in filter(None, (setup.store, setup.folder)):
+        with contextlib.suppress(OSError):
+            stat = os.statvfs(folder)
+            if stat.f_blocks and stat.f_bavail * stat.f_frsize < _LEAST_ROOM:
+                return f" There is no room left in {folder}: make some, or set JUPYTER_DATA_DIR or XDG_RUNTIME_DIR."
+    return ""
 
 
 def find_child(record: Record, log: Log = None, *, alone: bool = False) -> Started:
@@ -175,11 +212,11 @@ class Starting:
             step()
         except BaseException as error:
             self._process.kill()
-            tail = private_files.tail(self._log, 2000)
+            tail, full = private_files.tail(self._log, 2000), _full(self._setup)
             self.give_up()
             if isinstance(error, OSError):
                 kind = JournalInUseError if self._process.returncode == settings.EXIT_IN_USE else StartError
-                raise kind(f"The background process of the session did not start: {error}.\n{tail}") from None
+                raise kind(f"The background process of the session did not start: {error}.{full}\n{tail}") from None
             raise
 
     def _send_setup(self) -> None:

@@ -10,9 +10,9 @@ import contextlib
 import math
 import selectors
 import socket
-import time
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dsage import clock
 from jupyter_dsage.net.stream import StreamLink
 
 if TYPE_CHECKING:
@@ -97,10 +97,10 @@ class Poller:
     def wait(self, seconds: float | None) -> list[Source]:
         """See `transport.Poller`."""
         ready: list[Any] = [source for source in self._many if source.pending]
-        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        deadline = math.inf if seconds is None else clock.monotonic() + seconds
         rest = 0.0 if ready else seconds
         while not self._once(rest, ready) and not ready and rest != 0:
-            rest = None if seconds is None else max(0.0, deadline - time.monotonic())
+            rest = None if seconds is None else max(0.0, deadline - clock.monotonic())
         return ready
 
     def _once(self, seconds: float | None, ready: list[Any]) -> bool:

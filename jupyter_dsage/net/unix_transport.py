@@ -14,11 +14,10 @@ import os
 import selectors
 import socket
 import struct
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jupyter_dsage import settings
+from jupyter_dsage import clock, settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.net.poller import Many, Poller
 from jupyter_dsage.net.stream import StreamLink
@@ -69,10 +68,10 @@ class UnixLink(StreamLink):
         """Wait until all that was sent has left, or for so long."""
         if not self._out:
             return
-        deadline = None if seconds is None else time.monotonic() + seconds
+        deadline = None if seconds is None else clock.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
             while self.wants_write and self._connected:
-                rest = None if deadline is None else deadline - time.monotonic()
+                rest = None if deadline is None else deadline - clock.monotonic()
                 if rest is not None and rest <= 0:
                     return
                 if not selector.get_map():
@@ -223,8 +222,8 @@ class UnixListener(Many):
         """See `transport.Listener`."""
         if self._socket.fileno() < 0:
             return
-        deadline = time.monotonic() + _LAST_SECONDS
-        while any(link.wants_write for link in self._links.values()) and time.monotonic() < deadline:
+        deadline = clock.monotonic() + _LAST_SECONDS
+        while any(link.wants_write for link in self._links.values()) and clock.monotonic() < deadline:
             self._selector.select(_LAST_SECONDS / 10)
             for link in self._links.values():
                 link.flush()

@@ -122,7 +122,11 @@ def write_connection(folder: str) -> None:
 def new_runtime_folder(base: str) -> str:
     """Make a folder for a child's sockets, of mode 0700; it says who made it until that child has written its own."""
     folder = tempfile.mkdtemp(prefix=_RUNTIME, dir=base)
-    private_files.replace(Path(folder) / "maker.json", _me())
+    try:
+        private_files.replace(Path(folder) / "maker.json", _me())
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 

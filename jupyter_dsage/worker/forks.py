@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from os import getpid  # bound now: a job may patch `os`
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Forks:
 
     def __init__(self, halt: list[None]) -> None:
         self._halt = halt
-        self._pid = os.getpid()
+        self._pid = getpid()
         self._socket = -1
         self.copied = False
         """Whether this process is a copy, as far as Python made it."""
@@ -43,7 +44,7 @@ class Forks:
 
     def leave_copy(self, error: BaseException | None = None) -> None:
         """In a copy, end the process: the job's code has returned, or raised `error`. In the worker, do nothing."""
-        if self.copied or os.getpid() != self._pid:
+        if self.copied or getpid() != self._pid:
             _end(error)
 
     def leave_marked(self, error: BaseException | None = None) -> None:

@@ -15,6 +15,7 @@ interpreter.
 from __future__ import annotations
 
 import ctypes
+import errno
 import io
 import os
 import sys
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _libc = ctypes.CDLL(None)
 _c_stdout = ctypes.c_void_p.in_dll(_libc, "__stdoutp" if sys.platform == "darwin" else "stdout")
 _LINE_BUFFERED = 1
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Printed(NamedTuple):
@@ -44,11 +46,30 @@ class Printed(NamedTuple):
     file: str
 
 
+class _File(io.FileIO):
+    """The output file; what it has no room for is dropped and counted: a full disk is not the job's fault."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output.descriptor, "w", closefd=False)
+        self._output = output
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            size = memoryview(data).nbytes
+            self._output.dropped += size
+            self._output.why = str(error.strerror)
+            return size
+
+
 class _Buffer(io.BufferedWriter):
     """A buffer that notes that something was printed; errors are passed on line by line, in case of a crash."""
 
     def __init__(self, output: Output, *, by_line: bool) -> None:
-        super().__init__(io.FileIO(output.descriptor, "w", closefd=False), 8192)
+        super().__init__(_File(output), 8192)
         self._output = output
         self._by_line = by_line
 
@@ -71,6 +92,9 @@ class Output:
         self.path = path
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self.printed = 0
+        self.dropped = 0
+        """Bytes of this job's for which the disk had no room, and `why`."""
+        self.why = ""
         self.halt: list[None] = []
         """Grows when Python prints: a stride (`worker.stride`) ends with the job that does."""
         self._page = page
@@ -137,7 +161,9 @@ class Output:
                 file, why = self._kept.keep(name, part, self._page)
                 note = "" if file else f"[... {size - start:,} bytes in all, which were not kept: {why} ...]\n"
             tail = tail.lstrip(CONTINUATIONS)
-        self.printed = 0
+        if self.dropped:
+            note += f"[... {self.dropped:,} bytes were not written: {self.why} ({os.path.dirname(self.path)}) ...]\n"  # noqa: PTH120
+        self.printed = self.dropped = 0
         if size - self._emptied > settings.OUTPUT_FILE_BYTES:
             if size > settings.OUTPUT_REACH_BYTES:
                 os.ftruncate(self.descriptor, 0)

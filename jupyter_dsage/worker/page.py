@@ -13,8 +13,9 @@ the other core, and a worker that is interrupted between its two steps has passe
 from __future__ import annotations
 
 import mmap
-import time
 from typing import NamedTuple
+
+from jupyter_dsage import clock
 
 LEASE, FIRST, JOB, STARTED, ENDED, SEQUENCE, TIMEOUT, MEMORY = range(8)
 """Written by the worker. JOB is ``FIRST - 1`` before the first job; SEQUENCE is odd while the others change; TIMEOUT
@@ -112,12 +113,12 @@ class Page:
         `last`: of a dead worker, also the last job of a lease that has ended: its outcome may not have been told.
         """
         words = self.words
-        deadline = time.monotonic() + 0.1
+        deadline = clock.monotonic() + 0.1
         while True:
             before = words[SEQUENCE]
             lease, first, job, started, ended = (words[i] for i in (LEASE, FIRST, JOB, STARTED, ENDED))
             # A worker that died while it changed the page leaves SEQUENCE odd; then no job was running.
-            if before % 2 and time.monotonic() > deadline:
+            if before % 2 and clock.monotonic() > deadline:
                 return Running(lease, None, first, started)
             if before % 2 == 0 and words[SEQUENCE] == before:
                 runs = job >= first and (last or not ended)

@@ -145,6 +145,12 @@ class Reporter:
 
     def _take_output(self, number: int) -> None:
         """Note what a job printed, if it did; see `worker.output`. Under the lock."""
+        try:
+            self._take_printed(number)
+        except OSError as error:  # the job has closed the file, or put another in its place
+            self._pending.outputs[number - self._first] = f"[... what it printed cannot be read: {error} ...]\n"
+
+    def _take_printed(self, number: int) -> None:
         output, self._looked_at = self._output, number
         if not output.printed:
             if not output.grown():

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import traceback
+from os import getppid  # bound now: a job may patch `os`
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import clock, settings
@@ -359,7 +360,7 @@ class Runner:
         idle = 0
         while idle <= settings.TICKS_IDLE:
             clock.sleep(settings.TICK_SECONDS)
-            if os.getppid() != self._supervisor:
+            if getppid() != self._supervisor:
                 os._exit(1)
             idle = 0 if self._busy else idle + 1
             if self._busy:

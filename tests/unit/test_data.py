@@ -545,3 +545,16 @@ def test_the_fields_as_they_should_be() -> None:
 def test_outcomes_that_are_none_are_refused(nonsense: Any) -> None:
     with pytest.raises(ProtocolError):
         load_outcomes(data.dumps(nonsense, "x"))
+
+
+def test_keys_that_are_made_to_collide_are_refused_at_once() -> None:
+    prime = 2**61 - 1
+    assert data.loads(data.dumps({n * prime: n for n in range(50)}, "few"))[7 * prime] == 7
+    packer = msgpack.Packer(default=data._extended, strict_types=True)
+    many = packer.pack_map_pairs([(n * prime, n) for n in range(100_000)])
+    began = time.monotonic()
+    with pytest.raises(ProtocolError, match="made to collide"):
+        data.loads(many)
+    assert time.monotonic() - began < 5
+    honest = {n: n for n in range(-10_000, 10_000)} | {(n, -n): n for n in range(1000)}
+    assert data.loads(data.dumps(honest, "honest")) == honest
