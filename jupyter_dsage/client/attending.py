@@ -21,7 +21,7 @@ from jupyter_dsage.client.ledger import CANCELLED
 from jupyter_dsage.client.link import ChildLink, log
 from jupyter_dsage.client.record import Ended
 from jupyter_dsage.client.shelf import Shelf
-from jupyter_dsage.client.start import find_child
+from jupyter_dsage.client.start import ChildKilledError, find_child
 from jupyter_dsage.client.waiting import Reply
 from jupyter_dsage.errors import DsageError, EngineError, SessionLost, StartError
 from jupyter_dsage.process_identity import own_start
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.batch import Batch
     from jupyter_dsage.client.child_process import Started
     from jupyter_dsage.net.url_parts import EngineURL
+    from jupyter_dsage.store.sessions import Record
     from jupyter_dsage.wire.codec import Frame
 
 T = TypeVar("T")
@@ -250,21 +251,30 @@ class Attending:
         if self._ending or not self._started.store:
             self._ending = self._ending or f"its background process ended with {how}."
             return None
+        self._fail_asks("its background process was killed meanwhile: ask again.")
+        while (record := self._record_to_revive(how)) is not None:
+            log.warning("The background process of session %r ended with %s; it is revived.", self.name, how)
+            try:
+                self._started = find_child(record)
+            except ChildKilledError:  # it counts like one that was killed later
+                how = "a signal before it listened"
+            except DsageError as error:
+                self._ending = f"its background process ended with {how}, and cannot be revived: {error}"
+                return None
+            else:
+                return self._started
+        return None
+
+    def _record_to_revive(self, how: str) -> Record | None:
+        """Count a child that was killed; return the session's record, None where it is not to be revived once more."""
         now = time.monotonic()
         self._revivals = [at for at in self._revivals if now - at < settings.REVIVAL_SECONDS] + [now]
         record = read(Path(self._started.store))
-        if record is None or len(self._revivals) > settings.REVIVALS:
-            often = f", {len(self._revivals)} times within {settings.REVIVAL_SECONDS:.0f} s" if record else ""
-            self._ending = f"its background process ended with {how}{often}."
-            return None
-        log.warning("The background process of session %r ended with %s; it is revived.", self.name, how)
-        self._fail_asks("its background process was killed meanwhile: ask again.")
-        try:
-            self._started = find_child(record)
-        except DsageError as error:
-            self._ending = f"its background process ended with {how}, and cannot be revived: {error}"
-            return None
-        return self._started
+        if record is not None and len(self._revivals) <= settings.REVIVALS:
+            return record
+        often = f", {len(self._revivals)} times within {settings.REVIVAL_SECONDS:.0f} s" if record else ""
+        self._ending = f"its background process ended with {how}{often}."
+        return None
 
     def broken(self, error: BaseException) -> None:
         """See `link.Receiver`."""

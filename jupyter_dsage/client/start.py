@@ -48,6 +48,10 @@ class JournalInUseError(StartError):
     """Another child of the session lives, or is just being started."""
 
 
+class ChildKilledError(StartError):
+    """The child was killed before it listened: another may be started."""
+
+
 def start_child(
     engines: Sequence[EngineURL], log: Log = None, *, name: str | None = None, journal: bool = True, stay: bool = False
 ) -> Starting:
@@ -211,11 +215,13 @@ class Starting:
         try:
             step()
         except BaseException as error:
+            killed = (self._process.poll() or 0) < 0
             self._process.kill()
             tail, full = private_files.tail(self._log, 2000), _full(self._setup)
             self.give_up()
             if isinstance(error, OSError):
-                kind = JournalInUseError if self._process.returncode == settings.EXIT_IN_USE else StartError
+                in_use = self._process.returncode == settings.EXIT_IN_USE
+                kind = JournalInUseError if in_use else ChildKilledError if killed else StartError
                 raise kind(f"The background process of the session did not start: {error}.{full}\n{tail}") from None
             raise
 
