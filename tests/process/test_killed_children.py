@@ -30,9 +30,9 @@ def kill_children(count):
 
 @pytest.mark.parametrize("count", [2, pytest.param(settings.REVIVALS, marks=pytest.mark.slow)])
 def test_a_child_that_is_killed_while_it_starts_is_followed_by_another(session, tmp_path, count):
-    batch = session.scatter(jobs.wait_for, [((str(tmp_path / "gate"), n), {}) for n in range(4)])
     done = session.map(jobs.square, range(10))
-    done.wait(20)
+    assert done.wait(20)
+    batch = session.scatter(jobs.wait_for, [((str(tmp_path / "gate"), n), {}) for n in range(4)])
     kill_children(count)
     (tmp_path / "gate").touch()
     assert batch.results(timeout=30) == [0, 1, 2, 3]
