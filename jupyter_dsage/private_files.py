@@ -15,6 +15,7 @@ import shlex
 import stat
 from typing import TYPE_CHECKING
 
+from jupyter_dsage.descriptors import opened
 from jupyter_dsage.errors import NotOursError
 
 if TYPE_CHECKING:
@@ -40,20 +41,14 @@ def read(path: Path, *, closed: int = UNWRITABLE, most: int = MOST_BYTES, what: 
     """
     try:
         _check(path, path.lstat(), closed)  # before it is opened: to open a device may do something
-        file = open(path, "rb", opener=_open)  # noqa: SIM115  (`with` below)
+        with opened(os.open, path, _READ) as file:
+            _check(path, os.fstat(file.fileno()), closed)
+            data = file.read(most + 1)
     except ValueError:  # a NUL in it
         raise NotOursError(f"{str(path)!r} is no path.") from None
-    with file:
-        _check(path, os.fstat(file.fileno()), closed)
-        data = file.read(most + 1)
     if len(data) > most:
         raise NotOursError(f"{path} is longer than {most:,} bytes: it is no {what}; move it away.")
     return data
-
-
-def _open(path: str, _flags: int) -> int:
-    """Open for `read`; the file object owns the descriptor at once, so that an interrupt leaves none open."""
-    return os.open(path, _READ)
 
 
 def tail(path: Path, most: int = MOST_BYTES) -> str:
@@ -61,7 +56,7 @@ def tail(path: Path, most: int = MOST_BYTES) -> str:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return ""  # a terminal or a FIFO that the user gave as a log: reading there would wait
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with opened(os.open, path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - most))
             return file.read(most).decode(errors="replace")
     except (OSError, ValueError):
@@ -107,18 +102,14 @@ def close_folders(folders: Iterable[Path]) -> None:
 
 def write(path: Path, data: bytes | memoryview) -> None:
     """Write a file that nobody else may read."""
-    descriptor = os.open(path, _WRITE | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+    _write(path, os.O_TRUNC | os.O_NOFOLLOW, data)
 
 
 def replace(path: Path, data: bytes) -> None:
     """Write a file as `write` does, in place of what may be there: a reader sees all of the old one or of the new."""
     new = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
-        descriptor = os.open(new, _WRITE | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+        _write(new, os.O_EXCL, data)
         new.replace(path)
     except BaseException:  # raised again; no half of it stays
         new.unlink(missing_ok=True)
@@ -128,13 +119,17 @@ def replace(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes from changing the files of a folder; where the system cannot, go without."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with opened(os.open, folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) as lock:
         with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
         yield
-    finally:
-        os.close(descriptor)  # which unlocks
+
+
+def _write(path: Path, flags: int, data: bytes | memoryview) -> None:
+    rest = memoryview(data)
+    with opened(os.open, path, _WRITE | flags, 0o600, mode="wb") as file:
+        while rest:
+            rest = rest[file.write(rest) :]
 
 
 def _check(path: Path, found: os.stat_result, closed: int) -> None:

@@ -57,37 +57,32 @@ def lives(pid: int, start: Start) -> bool:
     return start_of(pid) is not None and _wall_start_is(pid, start)
 
 
-def pidfd_of(pid: int, start: Start) -> int | None:
-    """Return a pidfd of a process, None if it does not run any more or the system has no pidfds (before Linux 5.3)."""
-    try:
-        descriptor = os.pidfd_open(pid) if sys.platform == "linux" and 0 < pid <= _LARGEST_PID else None
-    except (OSError, AttributeError):  # gone; or a system without, or one that does not allow it
-        return None
-    if descriptor is not None and not lives(pid, start):  # asked after it was opened: now it cannot change hands
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
 def send_signal(pid: int, start: Start, number: int = signal.SIGKILL) -> bool:
     """Send a signal to a process if it is still the one that is meant; return whether it was sent.
 
-    Where the system has pidfds, a process that takes over the number meanwhile is not hit.
+    Where the system has pidfds (Linux 5.3), a process that takes over the number meanwhile is not hit.
     """
-    descriptor = pidfd_of(pid, start)
+    descriptor = _pidfd(pid)
     try:
-        if descriptor is not None:
-            signal.pidfd_send_signal(descriptor, number)
-        elif lives(pid, start):
+        if not lives(pid, start):  # asked after that was opened, which does not change hands
+            return False
+        if descriptor is None:
             os.kill(pid, number)
         else:
-            return False
+            signal.pidfd_send_signal(descriptor, number)
     except ProcessLookupError:
         return False
     finally:
         if descriptor is not None:
             os.close(descriptor)
     return True
+
+
+def _pidfd(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid) if sys.platform == "linux" and 0 < pid <= _LARGEST_PID else None
+    except (OSError, AttributeError):  # gone; or a system without, or one that does not allow it
+        return None
 
 
 @cache

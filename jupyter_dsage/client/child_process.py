@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from jupyter_dsage import private_files, settings
+from jupyter_dsage.descriptors import opened
 from jupyter_dsage.errors import StartError
 from jupyter_dsage.lazy import psutil
-from jupyter_dsage.process_identity import lives, pidfd_of, send_signal
+from jupyter_dsage.process_identity import lives, send_signal
 from jupyter_dsage.store.sessions import remove_runtime_folder
 
 if TYPE_CHECKING:
@@ -214,9 +215,13 @@ class Life:
 
     def __init__(self, process: Connection) -> None:
         self._closed = False
-        if (descriptor := pidfd_of(process.pid, process.started)) is not None:
-            self._descriptor = descriptor
+        self._pidfd = None
+        with contextlib.suppress(OSError, AttributeError):  # gone; or a system without, or one that does not allow it
+            self._pidfd = opened(os.pidfd_open, process.pid)
+        if self._pidfd is not None and lives(process.pid, process.started):  # asked after it was opened
+            self._descriptor = self._pidfd.fileno()
             return
+        self._pidfd = None
         self._descriptor, end = os.pipe()
         if lives(process.pid, process.started):
             threading.Thread(target=self._look, args=(process, end), name="dsage-life", daemon=True).start()
@@ -236,7 +241,10 @@ class Life:
         """Close it."""
         if not self._closed:
             self._closed = True
-            os.close(self._descriptor)
+            if self._pidfd is not None:
+                self._pidfd.close()
+            else:
+                os.close(self._descriptor)
 
 
 def _stopped(pid: int) -> bool:

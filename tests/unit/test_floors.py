@@ -21,7 +21,7 @@ PACKAGE = "jupyter_dsage"
 SOURCE = Path(__file__).parents[2] / PACKAGE
 
 FLOORS: list[set[str]] = [
-    {"errors", "settings", "ids", "lazy", "clock", "process_identity", "version"},
+    {"errors", "settings", "ids", "lazy", "clock", "process_identity", "descriptors", "version"},
     {"core", "wire", "services", "private_files"},
     {"net", "store"},
     {"child", "worker", "client"},
