@@ -10,11 +10,10 @@ import itertools
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jupyter_dsage import settings
+from jupyter_dsage import clock, settings
 from jupyter_dsage.client.batches import Batches
 from jupyter_dsage.client.engines import Engines
 from jupyter_dsage.client.ledger import CANCELLED
@@ -267,7 +266,7 @@ class Attending:
 
     def _record_to_revive(self, how: str) -> Record | None:
         """Count a child that was killed; return the session's record, None where it is not to be revived once more."""
-        now = time.monotonic()
+        now = clock.monotonic()
         self._revivals = [at for at in self._revivals if now - at < settings.REVIVAL_SECONDS] + [now]
         record = read(Path(self._started.store))
         if record is not None and len(self._revivals) <= settings.REVIVALS:

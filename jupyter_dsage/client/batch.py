@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from jupyter_dsage import clock
 from jupyter_dsage.client.details import describe
 from jupyter_dsage.client.feeder import Feeder, Source
 from jupyter_dsage.client.gathering import Gathering
@@ -176,8 +176,8 @@ class Batch(Gathering, Sequence[Job]):
 
     def wait_drawn(self, deadline: float) -> None:
         """Wait until the jobs that were given as lists are drawn and posted, or until a moment (monotonic seconds)."""
-        while not self._feeder.idle and not self._open and time.monotonic() < deadline:
-            time.sleep(0.005)
+        while not self._feeder.idle and not self._open and clock.monotonic() < deadline:
+            clock.sleep(0.005)
 
     # feeder.Sink; `take` and `exhausted` are called on the I/O thread
 

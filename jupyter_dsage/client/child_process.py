@@ -8,12 +8,11 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
-from jupyter_dsage import private_files, settings
+from jupyter_dsage import clock, private_files, settings
 from jupyter_dsage.descriptors import opened
 from jupyter_dsage.errors import StartError
 from jupyter_dsage.lazy import psutil
@@ -88,11 +87,11 @@ class Patience:
         self._seconds = seconds
         self._so = so
         self._spent = 0.0
-        self._looked = time.monotonic()
+        self._looked = clock.monotonic()
 
     def over(self) -> bool:
         """Look; tell whether it has been so for long enough."""
-        now = time.monotonic()
+        now = clock.monotonic()
         step, self._looked = min(now - self._looked, 1.0), now
         self._spent = self._spent + step if self._so() else 0.0
         return self._spent >= self._seconds
@@ -193,9 +192,9 @@ class OtherChild(_Reached):
 
     def release(self) -> str:
         """See `Started`."""
-        deadline = time.monotonic() + settings.DIE_SECONDS
-        while lives(self.connection.pid, self.connection.started) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        deadline = clock.monotonic() + settings.DIE_SECONDS
+        while lives(self.connection.pid, self.connection.started) and clock.monotonic() < deadline:
+            clock.sleep(0.01)
         send_signal(self.connection.pid, self.connection.started)
         self.detach()
         remove_runtime_folder(self.folder)
@@ -230,7 +229,7 @@ class Life:
 
     def _look(self, process: Connection, end: int) -> None:
         while not self._closed and lives(process.pid, process.started):
-            time.sleep(0.1)
+            clock.sleep(0.1)
         os.close(end)
 
     def fileno(self) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dsage import settings
+from jupyter_dsage import clock, settings
 from jupyter_dsage.client.waiting import Reply, Waiters
 from jupyter_dsage.errors import EngineError, UsageError
 from jupyter_dsage.net.engine_url import engine_name, parse_urls
@@ -139,7 +138,7 @@ class Engines:
         return self._wait(lambda: self.over or self._all_joined(), timeout)
 
     def _wait(self, fact: Callable[[], object], timeout: float | None) -> bool:
-        return self._waiters.wait(fact, None if timeout is None else time.monotonic() + timeout)
+        return self._waiters.wait(fact, None if timeout is None else clock.monotonic() + timeout)
 
     def _services(self) -> set[str]:
         return {*SHIPPED, *(name for engine in self.engines for name in engine.services)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from jupyter_dsage import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,7 +51,7 @@ class DsageExecutor(Executor):
         del chunksize
         batch = self._session.map(fn, *iterables, **self._options)
         self._maps.append(batch)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else clock.monotonic() + timeout
 
         def values() -> Iterator[T]:
             number = 0

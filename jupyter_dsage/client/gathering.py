@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gc
-import time
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from jupyter_dsage import settings
+from jupyter_dsage import clock, settings
 from jupyter_dsage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,11 +80,11 @@ class Gathering:
 
         `deadline`: monotonic seconds. Raises TimeoutError.
         """
-        rest = None if deadline is None else max(0.0, deadline - time.monotonic())
+        rest = None if deadline is None else max(0.0, deadline - clock.monotonic())
         ledger = self.ledger
         ledger.wait(lambda: ledger.total > number or not self._open, rest, f"Batch {self.name!r}")
         if ledger.total > number:
-            rest = None if deadline is None else max(0.0, deadline - time.monotonic())
+            rest = None if deadline is None else max(0.0, deadline - clock.monotonic())
             ledger.wait_for_job(ledger.job(number), rest)
             return True
         if self._feed_error is not None:
@@ -103,7 +102,7 @@ class Gathering:
             raise UsageError(f"errors={errors!r} is unknown: use 'raise', 'return' or 'skip'.")
         self.number_calls()
         present, ahead = _Present(self.ledger, list(self._open)), _Ahead(self.ledger)
-        began = time.monotonic()
+        began = clock.monotonic()
         while not present.ended():
             self.ledger.wait(lambda: ahead.came() or present.ended(), timeout, f"Batch {self.name!r}", began)
             _uncollected(ahead.read)
@@ -129,11 +128,11 @@ class Gathering:
 
     def as_completed(self, timeout: float | None = None) -> Iterator[Job]:
         """Yield each `Job` as it ends, also those added while this goes on; raises TimeoutError."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else clock.monotonic() + timeout
         self.number_calls()
         at = 0
         while True:
-            rest = None if deadline is None else max(0.0, deadline - time.monotonic())
+            rest = None if deadline is None else max(0.0, deadline - clock.monotonic())
             self.ledger.wait(lambda at=at: len(self.ledger.log) > at or self._all_ended(), rest, f"Batch {self.name!r}")  # type: ignore[misc]
             if len(self.ledger.log) == at:
                 return

@@ -7,11 +7,11 @@ nothing locked. A ledger knows neither session nor socket.
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
+from jupyter_dsage import clock
 from jupyter_dsage.client.job import Job
 from jupyter_dsage.client.record import Chunk, Ended, Ending, Holder, Record
 from jupyter_dsage.client.waiting import Waiters
@@ -95,7 +95,7 @@ class Ledger:
             else:
                 if before == self._version and not before & 1:
                     return found
-            time.sleep(0)  # the I/O thread is in the middle of a change
+            clock.sleep(0)  # the I/O thread is in the middle of a change
 
     def job(self, number: int) -> Job:
         """Return the one `Job` of a number."""
@@ -158,7 +158,7 @@ class Ledger:
             return
         if not self.owner.may_wait():
             raise UsageError(f"{what} has not ended, and a callback must not wait: it would wait for ever.")
-        began = time.monotonic() if began is None else began
+        began = clock.monotonic() if began is None else began
         if not self._waiters.wait(fact, None if timeout is None else began + timeout):
             raise TimeoutError(f"{what} has not ended within {timeout} s; it goes on.")
 

@@ -13,10 +13,9 @@ import logging
 import math
 import select
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from jupyter_dsage import settings
+from jupyter_dsage import clock, settings
 from jupyter_dsage.client.outbox import Encoded, Outbox, encoded
 from jupyter_dsage.client.submit import Call
 from jupyter_dsage.client.waiting import LOOK_SECONDS, Reply
@@ -128,11 +127,11 @@ class ChildLink:
         task = _Task(do)
         self._handed.append(task)
         self._poller.wake()
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        while not task.wait(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic()))):
+        deadline = math.inf if timeout is None else clock.monotonic() + timeout
+        while not task.wait(max(0.0, min(LOOK_SECONDS, deadline - clock.monotonic()))):
             if self._ended.done and not task.done:
                 raise SessionLost("The session is over.")
-            if time.monotonic() >= deadline:
+            if clock.monotonic() >= deadline:
                 break
         return task.result(0)
 
@@ -236,7 +235,7 @@ class ChildLink:
 
     def _serve(self, child: Started, link: Link) -> None:
         rest: float | None = settings.CHILD_CHECK_SECONDS
-        next_look = time.monotonic() + settings.CHILD_CHECK_SECONDS
+        next_look = clock.monotonic() + settings.CHILD_CHECK_SECONDS
         while True:
             ready = self._poller.wait(rest)
             self.awake = False
@@ -248,8 +247,8 @@ class ChildLink:
                 self._take_handed()
                 self._empty_outbox()
                 return
-            if time.monotonic() >= next_look:
-                next_look = time.monotonic() + settings.CHILD_CHECK_SECONDS
+            if clock.monotonic() >= next_look:
+                next_look = clock.monotonic() + settings.CHILD_CHECK_SECONDS
                 child.look_after()
 
     def _take_handed(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from jupyter_dsage import clock
 from jupyter_dsage.client.opening import sessions
 from jupyter_dsage.store.holders import place
 
@@ -39,7 +40,7 @@ def _table(pid: int, name: str, workers: dict[int, str]) -> list[tuple[str, ...]
         return out
     for process in found:
         _cpu(process)  # the first look only starts the count
-    time.sleep(LOOK_SECONDS)
+    clock.sleep(LOOK_SECONDS)
     for process in found:
         try:
             what = f"child of session {name}" if process.pid == pid else _what(process, pid, workers)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from jupyter_dsage import settings
+from jupyter_dsage import clock, settings
 from jupyter_dsage.client.attending import Attending
 from jupyter_dsage.client.batch import Batch
 from jupyter_dsage.client.executor import DsageExecutor
@@ -320,11 +320,11 @@ class Session(Attending):
         if not self.owned():
             return
         if self.stays or self._look:
-            deadline = time.monotonic() + settings.DIE_SECONDS
+            deadline = clock.monotonic() + settings.DIE_SECONDS
             for batch in list(self._by_number.values()):
                 batch.wait_drawn(deadline)
             with contextlib.suppress(TimeoutError, SessionLost):  # then what was not written down is not
-                self.settle(max(0.1, deadline - time.monotonic()))
+                self.settle(max(0.1, deadline - clock.monotonic()))
             self._end(m.Part(), "it was left by detach(); attach() brings it back.")
             if self.store is not None and not self._look:
                 let_go(self.store, os.getpid(), own_start())

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from jupyter_dsage import private_files, settings
+from jupyter_dsage import clock, private_files, settings
 from jupyter_dsage.client import place
 from jupyter_dsage.client.child_process import ChildProcess, OtherChild, Started
 from jupyter_dsage.errors import StartError, UsageError
@@ -138,7 +138,7 @@ def find_child(record: Record, log: Log = None, *, alone: bool = False) -> Start
             f"Session {record.name!r} was made by jupyter_dsage {record.package}, and this is {version}: attach to it "
             "with that version."
         )
-    deadline = time.monotonic() + settings.START_SECONDS
+    deadline = clock.monotonic() + settings.START_SECONDS
     while True:
         record = sessions.read(record.store) or record  # another client may have revived it
         if (connection := record.connection()) is not None:
@@ -146,7 +146,7 @@ def find_child(record: Record, log: Log = None, *, alone: bool = False) -> Start
         try:
             return revive(record, log, alone=alone)
         except JournalInUseError:
-            if time.monotonic() > deadline:
+            if clock.monotonic() > deadline:
                 raise
 
 
@@ -238,10 +238,10 @@ class Starting:
         if process.stdout is None:
             raise OSError("it has no pipes")
         seconds = settings.REVIVE_SECONDS if self._revived else settings.START_SECONDS
-        deadline = time.monotonic() + seconds
+        deadline = clock.monotonic() + seconds
         word = b""
         while not word.endswith(b"\n"):
-            if not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not select.select([process.stdout], [], [], max(0.0, deadline - clock.monotonic()))[0]:
                 raise OSError(f"it said nothing for {seconds:.0f} s")
             data = os.read(process.stdout.fileno(), 100)
             if not data:

@@ -8,10 +8,9 @@ enough to do travels in one segment.
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jupyter_dsage import settings
+from jupyter_dsage import clock, settings
 from jupyter_dsage.client.job import Job
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import payload
@@ -57,13 +56,13 @@ class _Gathered:
         self.size = 0
         self.room = settings.SUBMITTED_TOGETHER
         self._batch = batch
-        self._born = time.monotonic()
+        self._born = clock.monotonic()
 
     def due(self) -> bool:
         """Tell whether to send now: workers may idle, or it has gathered long enough."""
         enough = settings.WAITING_JOBS_PER_SLOT * max(1, self._batch.pace()[0])
         waiting = self._batch.waiting() - len(self.calls)
-        return waiting < enough or time.monotonic() - self._born > settings.GATHER_SECONDS
+        return waiting < enough or clock.monotonic() - self._born > settings.GATHER_SECONDS
 
     def __call__(self) -> Iterator[Post]:
         """Make the messages."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import time
 import weakref
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from jupyter_dsage import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ class Waiters:
         me = weakref.ref(waiter)
         self._waiting.append(me)
         while not (held := bool(fact())):
-            rest = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
+            rest = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - clock.monotonic())
             if rest <= 0:
                 break
             with contextlib.suppress(queue.Empty):
@@ -93,9 +94,9 @@ class Reply(Generic[T]):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the answer, or `timeout` seconds; return whether it is here."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else clock.monotonic() + timeout
         while not self.done:
-            rest = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
+            rest = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - clock.monotonic())
             if rest <= 0:
                 return False
             with contextlib.suppress(queue.Empty):

@@ -97,6 +97,29 @@ def test_a_session_whose_folder_was_cleaned_is_found_by_others_again(session, re
     assert session.map(jobs.square, range(3)).results(timeout=20) == [0, 1, 4]
 
 
+FROZEN = """
+import time
+import jupyter_dsage as dsage
+time.monotonic = time.time = lambda: 0.0
+time.sleep = lambda seconds: None
+with dsage.spawn("local:?slots=2") as session:
+    assert session.wait_for_workers(30)
+    batch = session.map(abs, range(100))
+    assert batch.wait(30) and batch.results() == list(range(100))
+    assert session.submit(abs, -1).result(30) == 1
+    try:
+        session.submit(input).result(0.5)
+    except (TimeoutError, EOFError) as error:
+        print("over", type(error).__name__)
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_that_freezes_time_waits_and_ends_as_ever():
+    done = subprocess.run([sys.executable, "-c", FROZEN], capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout.startswith("over"), done.stderr
+
+
 def leave_thread(_):
     _thread.exit()
 
