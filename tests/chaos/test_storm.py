@@ -7,10 +7,12 @@ is in the test's name and in each message; `DSAGE_SEED` sets another.
 from __future__ import annotations
 
 import collections
+import json
 import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,12 +21,17 @@ import pytest
 
 import jupyter_dsage as dsage
 from jupyter_dsage.client import orders
+from jupyter_dsage.errors import PeerGoneError, ProtocolError
+from jupyter_dsage.wire import messages as m
 from tests.leftovers import MARK, PATIENCE, Watch
+from tests.process.operator import Operator
 from tests.until import until
 from tests.worker_server import worker_server
 
 ROOT = Path(__file__).parents[2]
 SEED = int(os.environ.get("DSAGE_SEED", "1"))
+LEASE_SECONDS = 20.0
+"""A lease may outlast its worker so long: a remote host's silence is taken for its loss after 10 s."""
 DEADLINE = 120.0
 """Seconds after the storm in which everything must have ended."""
 
@@ -136,6 +143,48 @@ class Storm:
                     process.resume()
 
 
+class Audit(threading.Thread):
+    """Asks the child again and again which jobs run where: none may stay with a worker that is not there (P1)."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.over = threading.Event()
+        self.looks = 0
+        self.faults = []
+        self._since = {}
+        """(pid, batch, job) that runs in a process that is gone -> since when it is seen so."""
+
+    def run(self):
+        while not self.over.wait(0.5):
+            seen = [view for info in dsage.sessions() if info.alive for view in self._views(info.id)]
+            self._look(seen)
+
+    @staticmethod
+    def _views(session):
+        try:
+            with Operator(session) as operator:
+                numbers = [batch["number"] for batch in json.loads(operator.ask(m.LookSession).text)["batches"]]
+                return [json.loads(operator.ask(lambda ask, n=n: m.LookBatch(ask, n)).text) | {"number": n}
+                        for n in numbers]  # fmt: skip
+        except (PeerGoneError, ProtocolError, AssertionError, ValueError, OSError, KeyError):
+            return []  # it was killed or stopped just now
+
+    def _look(self, views):
+        now, gone = time.monotonic(), {}
+        for view in views:
+            self.looks += 1
+            for row in view["workers"]:
+                if row["job"] is not None and row["pid"] and not psutil.pid_exists(row["pid"]):
+                    key = (row["pid"], view["number"], row["job"])
+                    gone[key] = self._since.get(key, now)
+        self._since = gone
+        self.faults += [key for key, since in gone.items() if now - since > LEASE_SECONDS]
+
+    def stop(self):
+        self.over.set()
+        self.join(60)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Give a folder for one storm; when it is over nothing may be left of it."""
@@ -154,7 +203,8 @@ def blow(folder, seconds, batches, jobs, *, seed):
     """Let the storm blow for some seconds, wait until all has ended, and check the history."""
     with worker_server(slots=2) as server:
         client = Client(folder, batches, jobs, seconds / batches, ["local:?slots=2", server.url])
-        storm = Storm(seed, client, server)
+        storm, audit = Storm(seed, client, server), Audit()
+        audit.start()
         try:
             end = time.monotonic() + seconds
             next_strike = time.monotonic() + 2.0
@@ -170,9 +220,13 @@ def blow(folder, seconds, batches, jobs, *, seed):
             storm.go_on(all_of_them=True)
             until(client.ended, DEADLINE, lambda: f"seed {seed}: the end of all\n{tell(folder, storm)}\n")
             client.process.wait(30)
+            audit.stop()
+            assert not audit.faults, f"seed {seed}: jobs without a worker: {audit.faults}\n{tell(folder, storm)}"
+            assert audit.looks > seconds / 2, "hardly anything was audited"
             check(folder, storm, batches, jobs, seed)
         finally:
             storm.go_on(all_of_them=True)
+            audit.stop()
             client.close()
             orders.die(None, everything=True)
     return storm
