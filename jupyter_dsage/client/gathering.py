@@ -61,9 +61,9 @@ class Gathering:
 
     def _settle(self) -> None:
         if self._settlers and self.ready():
-            settlers, self._settlers = self._settlers, []
-            for call in settlers:
+            for call in list(self._settlers):
                 call()
+                self._settlers.remove(call)  # after it: one that an interrupt ended is called again
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the jobs present at the call; return whether they have all ended within `timeout` seconds."""

@@ -269,6 +269,27 @@ def test_a_session_whose_end_was_interrupted_ends_when_asked_again(how):
     assert interrupter.count > 10
 
 
+def test_a_signals_handler_may_submit_while_the_main_thread_does(session):
+    made, numbers = [], itertools.count()
+
+    def submit(*_):
+        number = next(numbers)
+        made.append((session.submit(jobs.square, number), number))
+
+    before = signal.signal(signal.SIGALRM, submit)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
+    try:
+        for _ in range(3000):
+            submit()
+        name = session.map(jobs.square, range(100)).name
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(made) > 3000, "the handler never ran"
+    assert all(job.result(SECONDS) == number**2 for job, number in made)
+    assert session.batches[name].results(timeout=SECONDS) == [number**2 for number in range(100)]
+
+
 def test_a_gap_in_the_numbers_is_refused_and_ends_the_batch_in_a_sentence(caplog):
     """Nothing of ours makes one; were there a defect, no job may run under another one's number."""
     with FakeSession({"here": 1}) as session:
