@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ class Interrupter:
             frame.f_trace_opcodes = self._steps
             return local
 
-        before = sys.gettrace()
+        before, collecting = sys.gettrace(), gc.isenabled()
         sys.settrace(trace)
         try:
             call()
@@ -74,5 +75,7 @@ class Interrupter:
             return True
         finally:
             sys.settrace(before)
+            if collecting:  # a tracer can raise in a `finally` before its first call, where no signal's exception comes
+                gc.enable()
         assert not raised, "an interrupt was swallowed"
         return False

@@ -218,6 +218,21 @@ class Batch(Gathering, Sequence[Job]):
         self.ledger.grow(self._sent)
         self.ledger.tell()
 
+    def give_up(self, error: BaseException) -> None:
+        """See `feeder.Sink`."""
+        first = self._sent
+        self._drop_sources(self.ledger.total)
+        self._skip_unsent()
+        self._tell_expected()
+        self._end_lost(first, self._sent, f"it could not be sent ({type(error).__name__}: {error}).")
+
+    def _skip_unsent(self) -> None:
+        """Have the jobs numbered that will not be sent."""
+        unsent = self.ledger.total - self._sent
+        if unsent:
+            self.session.post(m.SkipJobs(self.number, unsent, self._sent))
+            self._sent = self.ledger.total
+
     def _number_next(self) -> None:
         """Number the jobs of sources that waited only for the length of the one before."""
         total = self._sent
@@ -358,10 +373,7 @@ class Batch(Gathering, Sequence[Job]):
     def cancel_all(self) -> None:
         """Cancel every job; on the I/O thread."""
         self._drop_sources(self.ledger.total)
-        unsent = self.ledger.total - self._sent
-        if unsent:
-            self.session.post(m.SkipJobs(self.number, unsent, self._sent))
-            self._sent = self.ledger.total
+        self._skip_unsent()
         self.session.post(m.Cancel(self.number, None))
         self._take_offers()
         self._tell_expected()

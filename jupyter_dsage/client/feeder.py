@@ -8,7 +8,9 @@ without a length is drawn as needed (`core.chunks.appetite`).
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
+import logging
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +23,9 @@ from jupyter_dsage.wire.codec import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+
+log = logging.getLogger("jupyter_dsage")
 
 
 @dataclass(slots=True)
@@ -114,6 +119,9 @@ class Sink(Protocol):
     def exhausted(self, source: Source) -> None:
         """Note that a source gave its last job, or raised. On the I/O thread."""
 
+    def give_up(self, error: BaseException) -> None:
+        """End the jobs that were not sent: an error of the feeder itself prevents that. On the I/O thread."""
+
     def waiting(self) -> int:
         """Return how many jobs were sent and have not ended."""
 
@@ -176,6 +184,14 @@ class Feeder:
                 self._feed_one(source)
             except SessionLost:  # the session has just ended, and tells every job so
                 self.stop()
+            except BaseException as error:  # no memory, no thread: whatever it is, the batch's jobs end with it
+                log.exception("Jobs of batch %r could not be sent.", self._name)
+                self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        with contextlib.suppress(SessionLost):
+            self._sink.call(lambda: self._sink.give_up(error))
+        self.stop()
 
     def _feed_one(self, source: Source) -> None:
         self._sink.wait_for_room()

@@ -18,7 +18,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
-from jupyter_dsage.wire import brief, sources
+from jupyter_dsage.wire import brief, safe_text, sources
 from jupyter_dsage.wire.buffers import Beside, Buffers, pack, unpack
 from jupyter_dsage.wire.picklers import Pickler, cloud_pickler
 from jupyter_dsage.wire.seconds import Seconds
@@ -249,11 +249,19 @@ def _dump_each(calls: Sequence[Any], first: int, *, strict: bool) -> Frame:
     for number, call in enumerate(calls, first):
         try:
             out.append(_beside(check_call(call, number), f"job {number}", beside))
-        except DsageError as error:
+        except BaseException as error:
             if strict:
                 raise
-            out.append(pickle.dumps(type(error)(str(error)), PROTOCOL))
+            refused = error if isinstance(error, DsageError) else UnpicklableError(_raised_where(number, error))
+            out.append(pickle.dumps(type(refused)(str(refused)), PROTOCOL))
     return pack(pickle.dumps((EACH, out), PROTOCOL), beside.views)
+
+
+def _raised_where(number: int, error: BaseException) -> str:
+    said = safe_text.safely(lambda: str(error), "")
+    return f"The arguments of job {number} cannot be pickled: they raised {safe_text.type_name(error)}: {said}".rstrip(
+        ": "
+    )
 
 
 def _beside(value: Any, label: str, beside: Beside) -> bytes | Alone:

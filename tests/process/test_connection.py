@@ -160,3 +160,46 @@ def test_a_defect_of_the_io_thread_says_what_it_was_and_the_session_can_be_attac
         session.refresh(20)
     with dsage.attach(session.id) as again:
         assert again.batches[batch.name].results(timeout=20) == [0, 1, 4]
+
+
+class Hostile:
+    """Raises what nobody expects, once it is pickled."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __reduce__(self):
+        raise self.kind
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError])
+def test_an_argument_that_raises_anything_when_it_is_pickled_ends_its_own_job(kind):
+    """It ended the thread that draws jobs, and the batch never ended."""
+    with FakeSession({"here": 1}) as session:
+        batch = session.map(bool, [1, 2, Hostile(kind), 3, *range(3000)])
+        values = batch.results(errors="return", timeout=20)
+        assert isinstance(values[2], dsage.UnpicklableError)
+        assert len(values) == 3004
+        assert values[:2] == [True, True]
+        assert values[3] is True
+
+
+def test_a_feeder_that_fails_ends_its_jobs_in_words(monkeypatch, caplog):
+    def fail(*_, **__):
+        raise MemoryError("no room")
+
+    with FakeSession({"here": 1}) as session:
+        session.submit(bool, 1).result(20)
+        monkeypatch.setattr("jupyter_dsage.client.feeder.segment_size", fail)
+        with pytest.raises(MemoryError):
+            session.map(bool, range(9))  # the first is drawn in this thread
+        monkeypatch.undo()
+        calls = iter([1])
+        monkeypatch.setattr("jupyter_dsage.client.feeder.segment_size", lambda *_: next(calls, None) or fail())
+        batch = session.map(bool, range(9))
+        values = batch.results(errors="return", timeout=20)
+        assert values[0] is False
+        assert all("could not be sent (MemoryError: no room)" in str(error) for error in values[1:])
+        monkeypatch.undo()
+        assert session.map(bool, [1]).results(timeout=20) == [True]
+    assert "could not be sent" in caplog.text
