@@ -133,7 +133,7 @@ def test_without_proc_the_kernels_record_is_asked_for_and_no_step_moves_it(monke
     monkeypatch.setattr("psutil._pslinux.boot_time", lambda: 1.0)
     monkeypatch.setattr("psutil._pslinux.BOOT_TIME", 1.0, raising=False)
     assert own_start() == before
-    assert start_of(os.getppid()) != before
+    assert start_of(1) != before
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         start = start_of(process.pid)
         assert start is not None
