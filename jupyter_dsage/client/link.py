@@ -13,12 +13,12 @@ import logging
 import math
 import select
 import threading
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jupyter_dsage import clock, settings
 from jupyter_dsage.client.outbox import Encoded, Outbox, encoded
 from jupyter_dsage.client.submit import Call
-from jupyter_dsage.client.waiting import LOOK_SECONDS, Reply
+from jupyter_dsage.client.waiting import LOOK_SECONDS, Reply, Step
 from jupyter_dsage.errors import PeerGoneError, ProtocolError, SessionLost
 from jupyter_dsage.wire import codec, segments
 from jupyter_dsage.wire import messages as m
@@ -57,23 +57,6 @@ class Receiver(Protocol):
         """Take note that there is no child any more; nothing comes after this."""
 
 
-class _Task(Reply[T], Generic[T]):
-    """A step that the I/O thread does for another one."""
-
-    def __init__(self, do: Callable[[], T]) -> None:
-        super().__init__()
-        self._do = do
-
-    def run(self) -> None:
-        """Do it, and answer."""
-        try:
-            value = self._do()
-        except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
-            self.fail(error)
-        else:
-            self.set(value)
-
-
 class ChildLink:
     """The connection to a session's child, and to those that come after it. `first`: what each is asked first."""
 
@@ -84,7 +67,7 @@ class ChildLink:
         self._first = first or m.Sync()
         self._poller = self._network.poller()
         self._outbox = Outbox()
-        self._handed: collections.deque[Encoded | _Task[Any] | Call] = collections.deque()
+        self._handed: collections.deque[Encoded | Step[Any] | Call] = collections.deque()
         """What other threads have handed over, in order: messages, steps, calls (each with its `Submitter`)."""
         self._later: collections.deque[Callable[[], object]] = collections.deque()
         """What the I/O thread does after the step that asked for it has been answered."""
@@ -124,7 +107,7 @@ class ChildLink:
         """
         if self.on_thread():
             return do()
-        task = _Task(do)
+        task = Step(do)
         self._handed.append(task)
         self._poller.wake()
         deadline = math.inf if timeout is None else clock.monotonic() + timeout
@@ -192,7 +175,7 @@ class ChildLink:
         try:
             while child is not None:
                 broken = self._attend(child)
-                if broken and not self._closing and not _has_ended(child) and self._receiver.connection_broken(broken):
+                if broken and not self._has_ended(child) and self._receiver.connection_broken(broken):
                     continue
                 child = None if self._closing else self._receiver.child_gone()
         except BaseException as error:
@@ -211,6 +194,15 @@ class ChildLink:
                 self._take_handed()  # what came between the two; what comes from here on sees that this has ended
                 self._poller.close()
                 self._network.close()
+
+    def _has_ended(self, child: Started) -> bool:
+        """Tell whether a child whose connection has ended is gone, or goes within a moment; or this is closed."""
+        end, deadline = select.poll(), clock.monotonic() + settings.CHILD_END_SECONDS
+        end.register(child.life, select.POLLIN)
+        while not self._closing and clock.monotonic() < deadline:
+            if end.poll(50):
+                return True
+        return self._closing
 
     def _attend(self, child: Started) -> str:
         """Serve one child until it is gone, or this is closed; return why the connection ended before that, if so."""
@@ -302,10 +294,3 @@ class ChildLink:
         link.send(codec.encode(self._first))
         self._link = link
         self._empty_outbox()
-
-
-def _has_ended(child: Started) -> bool:
-    """Tell whether a child whose connection has ended is gone, or goes within a moment."""
-    end = select.poll()
-    end.register(child.life, select.POLLIN)
-    return bool(end.poll(settings.CHILD_END_SECONDS * 1000))

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from jupyter_dsage.client import place, which
 from jupyter_dsage.client.start import find_child, start_child
+from jupyter_dsage.client.waiting import whole
 from jupyter_dsage.errors import UsageError
 from jupyter_dsage.lazy import psutil
 from jupyter_dsage.net.engine_url import parse_urls
@@ -55,15 +56,19 @@ def spawn(
         from jupyter_dsage.wire import payload
 
         payload.dump_function(service)  # before anything starts: one that cannot travel is named here
-    starting = start_child(engines, log, name=name, journal=journal, stay=stay)
-    try:
-        from jupyter_dsage.client.session import Session  # 50 ms, while the child loads too
 
-        child = starting.finish()
-    except BaseException:  # whatever it is, the child goes; raised again
-        starting.give_up()
-        raise
-    return Session(child, engines, name, services or {}, stay=stay)
+    def start() -> Session:
+        starting = start_child(engines, log, name=name, journal=journal, stay=stay)
+        try:
+            from jupyter_dsage.client.session import Session  # 50 ms, while the child loads too
+
+            child = starting.finish()
+        except BaseException:  # whatever it is, the child goes; raised again
+            starting.give_up()
+            raise
+        return Session(child, engines, name, services or {}, stay=stay)
+
+    return whole(start, lambda session: session.die())
 
 
 def attach(name: str | None = None, *, look: bool = False) -> Session:
@@ -81,11 +86,14 @@ def attach(name: str | None = None, *, look: bool = False) -> Session:
     for session in living():
         if session.id == record.id:
             return session
-    child = find_child(record)
-    session = Session(child, (), record.name, stay=True, look=look)
-    if not look:
-        stored.hold(record.store, place.here())
-    return session
+
+    def connect() -> Session:
+        session = Session(find_child(record), (), record.name, stay=True, look=look)
+        if not look:
+            stored.hold(record.store, place.here())
+        return session
+
+    return whole(connect, lambda session: session.detach())
 
 
 def found_here() -> Record | None:

@@ -303,8 +303,11 @@ class Session(Attending):
             return
 
     def die(self) -> None:
-        """End the session: child, workers, sockets, files and journal. Jobs that have not ended end as SessionLost."""
-        if not self.owned():
+        """End the session: child, workers, sockets, files and journal. Jobs that have not ended end as SessionLost.
+
+        A session that was left by `detach` goes on: `attach` to it again to end it.
+        """
+        if not self.owned() or (self._parting and self._over is not None):
             return
         self._end(m.Die(), "it was ended by die().")
         if self._started.store:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 import weakref
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -111,3 +112,49 @@ class Reply(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]
+
+
+class Step(Reply[T]):
+    """Something that another thread does, whole, whatever becomes of the thread that waits for it.
+
+    `undo`: what is done with its value if it was given up.
+    """
+
+    def __init__(self, do: Callable[[], T], undo: Callable[[T], object] | None = None) -> None:
+        super().__init__()
+        self._do = do
+        self._undo = undo
+        self._given_up = False
+
+    def run(self) -> None:
+        """Do it, and answer."""
+        try:
+            value = self._do()
+        except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
+            self.fail(error)
+            return
+        self.set(value)
+        if self._given_up:
+            self._take_back()
+
+    def give_up(self) -> None:
+        """Have it undone, now or when it is done: nobody takes its value."""
+        self._given_up = True
+        if self.done:
+            threading.Thread(target=self._take_back, name="dsage-undo", daemon=True).start()
+
+    def _take_back(self) -> None:
+        """Undo it; this may be called twice."""
+        if self._error is None and self._undo is not None:
+            self._undo(self._value)  # type: ignore[arg-type]
+
+
+def whole(do: Callable[[], T], undo: Callable[[T], object]) -> T:
+    """Return what `do` returns, run in a thread of its own; an interrupt meanwhile has it undone, and is raised."""
+    step = Step(do, undo)
+    try:
+        threading.Thread(target=step.run, name="dsage-start", daemon=True).start()
+        return step.result()
+    except BaseException:  # its own error, or an interrupt; raised again
+        step.give_up()
+        raise

@@ -17,11 +17,13 @@ from concurrent.futures import CancelledError
 import pytest
 
 import jupyter_dsage as dsage
+from jupyter_dsage.client.session import living
 from jupyter_dsage.testing.fake_session import FakeSession
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import payload
 from tests.interrupts import Interrupter
 from tests.process import jobs
+from tests.until import until
 
 COUNT = 12
 SECONDS = 20
@@ -245,6 +247,36 @@ def test_the_first_submit_of_a_session_is_made_or_not_at_any_line():
             reached = interrupter.raises(lambda session=session: session.submit(jobs.square, 3))
             assert session.submit(jobs.square, 4).result(SECONDS) == 16
     assert interrupter.count > 30
+
+
+@pytest.mark.slow
+def test_an_interrupted_spawn_leaves_no_session_behind():
+    """`nothing_left` looks for what a test leaves: processes, folders, threads."""
+    interrupter = Interrupter()
+    while interrupter.raises(lambda: dsage.spawn("local:?slots=1")):
+        for session in living():
+            session.die()
+        until(lambda: not dsage.sessions())
+    [session] = living()
+    session.die()
+    assert interrupter.count > 50
+
+
+@pytest.mark.slow
+def test_an_interrupted_attach_leaves_the_session_to_be_attached_again():
+    with dsage.spawn("local:?slots=1", on_kernel_exit="stay") as session:
+        session.map(jobs.square, range(3), name="three").results(timeout=SECONDS)
+        session.detach()
+    name, interrupter, reached = session.id, Interrupter(), True
+    while reached:
+        reached = interrupter.raises(lambda: dsage.attach(name))
+        for made in living():
+            made.detach()
+        again = dsage.attach(name)
+        assert again.batches["three"].results(timeout=SECONDS) == [0, 1, 4]
+        again.detach()
+    dsage.attach(name).die()
+    assert interrupter.count > 50
 
 
 @pytest.mark.slow
