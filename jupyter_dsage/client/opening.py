@@ -68,7 +68,7 @@ def spawn(
             raise
         return Session(child, engines, name, services or {}, stay=stay)
 
-    return whole(start, lambda session: session.die())
+    return whole(start, lambda session: session.enlist(), lambda session: session.die())
 
 
 def attach(name: str | None = None, *, look: bool = False) -> Session:
@@ -93,7 +93,7 @@ def attach(name: str | None = None, *, look: bool = False) -> Session:
             stored.hold(record.store, place.here())
         return session
 
-    return whole(connect, lambda session: session.detach())
+    return whole(connect, lambda session: session.enlist(), lambda session: session.detach())
 
 
 def found_here() -> Record | None:

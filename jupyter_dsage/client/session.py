@@ -73,7 +73,6 @@ class Session(Attending):
         self._quick: Submitter | None = None
         """That for functions, once there is one."""
         self._link = ChildLink(started, self)
-        _alive[self] = None
         try:
             self._link.start()
             self.wait_synced(settings.REVIVE_SECONDS if stay else settings.START_SECONDS)
@@ -342,6 +341,12 @@ class Session(Attending):
         if not self._parting:
             self._link.wait_ended(settings.DIE_SECONDS)
         self._link.close()
+
+    def enlist(self) -> None:
+        """Make it one of those that `attach` finds in this process, and that end or are left with it."""
+        _alive[self] = None
+        if self._over is not None:
+            self._gone()
 
     def disown(self) -> None:
         """Have no short way any more that would leave out `check_alive`: this is a forked process."""

@@ -115,16 +115,11 @@ class Reply(Generic[T]):
 
 
 class Step(Reply[T]):
-    """Something that another thread does, whole, whatever becomes of the thread that waits for it.
+    """Something that another thread does, whole, whatever becomes of the thread that waits for it."""
 
-    `undo`: what is done with its value if it was given up.
-    """
-
-    def __init__(self, do: Callable[[], T], undo: Callable[[T], object] | None = None) -> None:
+    def __init__(self, do: Callable[[], T]) -> None:
         super().__init__()
         self._do = do
-        self._undo = undo
-        self._given_up = False
 
     def run(self) -> None:
         """Do it, and answer."""
@@ -132,29 +127,47 @@ class Step(Reply[T]):
             value = self._do()
         except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
             self.fail(error)
+        else:
+            self.set(value)
+
+
+class Beginning(Reply[T]):
+    """Something that a thread of its own makes. `keep`: called with it when it is made; `undo`: if it was given up."""
+
+    def __init__(self, make: Callable[[], T], keep: Callable[[T], object], undo: Callable[[T], object]) -> None:
+        super().__init__()
+        self._make = make
+        self._keep = keep
+        self._undo = undo
+        self._given_up = False
+
+    def run(self) -> None:
+        """Make it, and answer."""
+        try:
+            made = self._make()
+            if not self._given_up:
+                self._keep(made)
+        except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
+            self.fail(error)
             return
-        self.set(value)
+        self.set(made)
         if self._given_up:
-            self._take_back()
+            self._undo(made)
 
     def give_up(self) -> None:
-        """Have it undone, now or when it is done: nobody takes its value."""
+        """Have it undone, now or when it is made: nobody takes it. It may be undone twice."""
         self._given_up = True
-        if self.done:
-            threading.Thread(target=self._take_back, name="dsage-undo", daemon=True).start()
-
-    def _take_back(self) -> None:
-        """Undo it; this may be called twice."""
-        if self._error is None and self._undo is not None:
-            self._undo(self._value)  # type: ignore[arg-type]
+        if self.done and self._error is None:
+            made: T = self._value  # type: ignore[assignment]
+            threading.Thread(target=self._undo, args=(made,), name="dsage-undo", daemon=True).start()
 
 
-def whole(do: Callable[[], T], undo: Callable[[T], object]) -> T:
-    """Return what `do` returns, run in a thread of its own; an interrupt meanwhile has it undone, and is raised."""
-    step = Step(do, undo)
+def whole(make: Callable[[], T], keep: Callable[[T], object], undo: Callable[[T], object]) -> T:
+    """Return what `make` returns, in a thread of its own; an interrupt meanwhile has it undone, and is raised."""
+    beginning = Beginning(make, keep, undo)
     try:
-        threading.Thread(target=step.run, name="dsage-start", daemon=True).start()
-        return step.result()
+        threading.Thread(target=beginning.run, name="dsage-start", daemon=True).start()
+        return beginning.result()
     except BaseException:  # its own error, or an interrupt; raised again
-        step.give_up()
+        beginning.give_up()
         raise
