@@ -18,18 +18,20 @@ from jupyter_dsage.child.desk import Desk
 from jupyter_dsage.child.engines.engine import ModulesEdited, OutputSeen, Reported
 from jupyter_dsage.child.payloads import Payloads
 from jupyter_dsage.child.perform import Performer
-from jupyter_dsage.child.recorder import Recorder
-from jupyter_dsage.child.revival import Revival
+from jupyter_dsage.child.recorder import Entry, Recorder
+from jupyter_dsage.child.revival import Revival, suspicious
 from jupyter_dsage.child.sights import Sights
-from jupyter_dsage.child.stories import tell, trouble, untrue
+from jupyter_dsage.child.stories import killed_child, tell, trouble, untrue
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.scheduler import Scheduler
 from jupyter_dsage.core.states import State
 from jupyter_dsage.errors import EngineError, MissingError, ProtocolError
+from jupyter_dsage.net.last_pages import take_noted_jobs
 from jupyter_dsage.net.sweep import sweep as sweep_processes
 from jupyter_dsage.process_identity import lives
 from jupyter_dsage.store.journal import Journal
 from jupyter_dsage.store.sessions import remove_runtime_folder, sweep, sweep_runtime, took_over, write_connection
+from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.setup import EngineSetup
 
@@ -116,6 +118,7 @@ class Child:
         if setup.store and (before := took_over(setup)):
             sweep_processes(before)
             remove_runtime_folder(before)
+            self._suspect()
 
     def run(self) -> None:
         """Serve until told to die, or until nobody needs it; leaves nothing behind but its journal."""
@@ -183,6 +186,19 @@ class Child:
         self._recorder.flush()
         if rows:
             log.info("session %s: revived from %d rows of its journal", self._setup.session, rows)
+
+    def _suspect(self) -> None:
+        """Suspect the jobs that ran when the child before this one was killed: one of them may have done it.
+
+        That is written down: one that does it again and again is found out, though no child outlives it.
+        """
+        for batch, job, at in take_noted_jobs(self._setup.store):
+            if batch in self._scheduler.batches and suspicious(at):
+                log.warning("job %d of batch %d ran when the background process was killed", job, batch)
+                self._recorder.put(Entry(0, codec.encode(m.Suspected(batch, job, at))[0]))
+                self._handle(e.JobSuspected(batch, job, killed_child()))
+        self._performer.settle()
+        self._recorder.flush()
 
     def _tell_notes(self) -> None:
         """Tell the clients what is to be said of engines, when that has changed though no worker has."""

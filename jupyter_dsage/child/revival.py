@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from jupyter_dsage import clock, settings
 from jupyter_dsage.child import intake
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.ranges import Ranges
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 
 _LOST = "the end of the session's background process while it may have been running, and it runs only once"
 _TORN = "the loss of its arguments: the journal was torn when the machine went down"
+
+
+def suspicious(at: float) -> bool:
+    """Tell whether a child was killed so lately (on the monotonic clock) that the jobs that ran then are suspects.
+
+    Who kills a child again and again does it soon after; a job of hours that saw three kills from outside did not.
+    """
+    return 0 <= clock.monotonic() - at < settings.REVIVAL_SECONDS
 
 
 class Revival:
@@ -94,6 +103,9 @@ class Revival:
             return  # torn: its jobs run again
         if isinstance(message, m.Leased):
             self._leased.setdefault(message.batch, Ranges()).add(message.first, message.stop)
+        elif isinstance(message, m.Suspected):
+            if suspicious(message.at):
+                self._handle(e.JobSuspected(message.batch, message.job, None, restored=True))
         elif isinstance(message, m.Outcomes):
             self._handle(e.EndsRestored(message.batch, message.runs, message.failed))
             self._ended(message)

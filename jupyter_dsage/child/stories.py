@@ -57,6 +57,12 @@ def unstored(folder: str, why: str) -> m.Story:
     return m.Story(0, os.uname().nodename, 0, ending, 0.0, 0, folder, "storage")
 
 
+def killed_child() -> m.Story:
+    """Return the story of a job that ran each time when the child was killed."""
+    ending = "the end of the session's background process, three times while it ran, which it probably killed"
+    return m.Story(0, os.uname().nodename, 0, ending, 0.0, 0, "")
+
+
 def untrue(worker: int, host: str, pid: int, why: str) -> m.Story:
     """Return the story of a worker that was killed for what it had told."""
     ending = f"a report for which it was killed: {why.rstrip('.')}"

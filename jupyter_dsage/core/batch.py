@@ -64,6 +64,8 @@ class Batch:
     """Job -> attempts that ended with the loss of its worker (few, so sparse)."""
     failures: dict[int, int] = field(default_factory=dict)
     """Job -> attempts that raised and were retried (sparse)."""
+    suspects: dict[int, int] = field(default_factory=dict)
+    """Job -> how often it was one of those that ran when a supervisor, or the child, was lost (sparse)."""
     loads: dict[str, int] = field(default_factory=dict)
     """Function -> workers in a row that were lost while they loaded it (sparse)."""
     kinds: dict[str | None, None] = field(default_factory=dict)
@@ -134,9 +136,16 @@ class Batch:
         """Return the mean time of one job on an engine; that on all where none was seen there yet."""
         return self.speeds[engine][0] if engine in self.speeds else self.seconds
 
+    def prime_suspect(self) -> int | None:
+        """Return a queued job that was a suspect twice, and is to run while nothing else does."""
+        queued = self.jobs[State.QUEUED]
+        return min(
+            (job for job, times in self.suspects.items() if times > 1 and queued.overlap(job, job + 1)), default=None
+        )
+
     def suspect(self, job: int) -> bool:
         """Tell whether a job was running when a worker was lost: it is leased alone from then on."""
-        return job in self.losses
+        return job in self.losses or job in self.suspects
 
 
 def _mean(before: float | None, value: float, weight: float) -> float:

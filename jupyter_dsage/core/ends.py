@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core.ranges import Ranges, Run
-from jupyter_dsage.core.retry import charged, forgive, retry_after_exception, retry_after_load
+from jupyter_dsage.core.retry import attempts, charged, forgive, retry_after_exception, retry_after_load
 from jupyter_dsage.core.states import State
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def told(s: Scheduler, batch: Batch, runs: list[tuple[State, Run]], failed: tupl
     """
     accepted: list[Run] = []
     raised: list[int] = []
-    spent = _attempts(batch, runs) if batch.losses or batch.failures else ()
+    spent = _attempts(batch, runs) if batch.losses or batch.failures or batch.suspects else ()
     for source, (first, stop) in runs:
         at = first
         for job in failed[bisect_left(failed, first) : bisect_right(failed, stop - 1)]:
@@ -48,7 +48,7 @@ def told(s: Scheduler, batch: Batch, runs: list[tuple[State, Run]], failed: tupl
 def _attempts(batch: Batch, runs: list[tuple[State, Run]]) -> tuple[tuple[int, int], ...]:
     """Return (job, attempts) for the jobs of these runs that were tried before."""
     jobs = [job for _, (first, stop) in runs for job in charged(batch, first, stop)]
-    return tuple((job, 1 + batch.losses.get(job, 0) + batch.failures.get(job, 0)) for job in jobs)
+    return tuple((job, 1 + attempts(batch, job)) for job in jobs)
 
 
 def _end_shadows(s: Scheduler, batch: Batch, ended: list[Run]) -> None:

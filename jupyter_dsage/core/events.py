@@ -238,6 +238,16 @@ class LeasesRestored:
 
 
 @dataclass(frozen=True, slots=True)
+class JobSuspected:
+    """A job ran when the child before this one was killed. `restored`: the journal tells so of an earlier one."""
+
+    batch: int
+    job: int
+    story: Any
+    restored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EndsUnstored:
     """The outcomes of these jobs, which have ended, could not be stored, so nobody can be told them."""
 
@@ -280,6 +290,7 @@ Event = (
     | LimitAsked
     | EndsRestored
     | LeasesRestored
+    | JobSuspected
     | EndsUnstored
     | RefreshAsked
     | TimePassed

@@ -105,8 +105,10 @@ def _check_no_idling(s: Scheduler) -> None:
     stock = Stock(s)
     for worker in s.pool.workers.values():
         engine = s.pool.engines[worker.engine]
-        if worker.stage is Stage.READY and not worker.leases and not engine.away:
+        if worker.stage is Stage.READY and not worker.leases and not engine.away and worker.refused is None:
             for batch in s.batches.values():
+                if stock.suspicion:
+                    continue  # suspects run one at a time, and some while nothing else does
                 idle = batch.hungry() and batch.admits(worker.number) and _takes_some(engine, batch)
                 idle = idle and stock.serves(engine, worker, batch)
                 _hold(not idle, f"worker {worker.number} idles while batch {batch.number} has queued jobs")

@@ -35,6 +35,10 @@ class Lease:
     recalled: bool = False
     latency: float = 0.0
     """Seconds a message takes to its worker and back."""
+    trial: bool = False
+    """Its one job is suspected of having ended all workers of an engine: no other suspect runs there meanwhile."""
+    alone: bool = False
+    """... and nothing else runs there meanwhile: it was a suspect twice."""
     late: Ranges = field(default_factory=Ranges)
     """Jobs that were moved while its host was silent, and now run elsewhere: whoever tells first counts."""
 

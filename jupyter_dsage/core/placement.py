@@ -30,24 +30,34 @@ def choose(hungry: Iterable[Batch], worker: Worker, pool: Pool, stock: Stock) ->
     now (see `Stock.serves`), the worker gets nothing more before that has ended: else others would always be before it.
     """
     engine = pool.engines[worker.engine]
+    if stock.suspicion and stock.runs_alone(engine):
+        return None
     able = [b for b in hungry if b.admits(worker.number) and engine.takes(b) and stock.enough(engine, worker, b)]
+    for batch in able:
+        if batch.suspects and (job := batch.prime_suspect()) is not None:
+            return (batch, batch.segment_of(job), job, job + 1) if stock.is_idle(engine) else None
     while able:
         batch = min(able, key=lambda batch: (-batch.priority, batch.served))
-        run = choose_run(batch, worker, pool)
+        run = choose_run(batch, worker, pool, tries=bool(batch.suspects) and stock.tries(engine))
         if run is not None:
             return (batch, *run) if stock.serves(engine, worker, batch) else None
         able.remove(batch)
     return None
 
 
-def choose_run(batch: Batch, worker: Worker, pool: Pool) -> tuple[Segment, int, int] | None:
-    """Return the segment and the jobs ``first, stop`` of the next lease of a hungry batch."""
+def choose_run(batch: Batch, worker: Worker, pool: Pool, *, tries: bool = False) -> tuple[Segment, int, int] | None:
+    """Return the segment and the jobs ``first, stop`` of the next lease of a hungry batch.
+
+    `tries`: a suspect runs at this engine already, and there is to be one at a time.
+    """
     engine = pool.engines[worker.engine]
     queued = batch.jobs[State.QUEUED]
     if all(map(engine.can.take, batch.kinds)):
         run = _preferred(batch, worker) or queued.first_run()
     else:
         run = _takable(batch, queued, engine.can)
+    if tries and run is not None and run[0] in batch.suspects:
+        run = _unsuspected(batch, queued, engine.can)
     if run is None:
         return None
     first, stop = run
@@ -56,7 +66,7 @@ def choose_run(batch: Batch, worker: Worker, pool: Pool) -> tuple[Segment, int, 
     slots = equal_slots(batch, engine.name, pool)
     size = lease_size(len(queued), slots, seconds, batch.largest, engine.latency)
     stop = min(stop, segment.stop, first + (1 if batch.once else size))
-    if batch.losses:
+    if batch.losses or batch.suspects:
         stop = _alone(batch, first, stop)
     return segment, first, stop
 
@@ -126,4 +136,14 @@ def _alone(batch: Batch, first: int, stop: int) -> int:
     """Cut a run so that a job suspected of killing workers is leased by itself."""
     if batch.suspect(first):
         return first + 1
-    return min([job for job in batch.losses if first < job < stop], default=stop)
+    return min([job for job in (*batch.losses, *batch.suspects) if first < job < stop], default=stop)
+
+
+def _unsuspected(batch: Batch, queued: Ranges, can: Abilities) -> tuple[int, int] | None:
+    """Return the first queued jobs that an engine can run and that are no suspects."""
+    for segment in batch.segments:
+        for first, stop in queued.overlap(segment.first, segment.stop) if can.take(segment.service) else ():
+            for job in range(first, stop):
+                if job not in batch.suspects:
+                    return job, stop
+    return None

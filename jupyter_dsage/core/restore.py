@@ -12,13 +12,14 @@ from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import ends
 from jupyter_dsage.core import events as e
 from jupyter_dsage.core.ranges import Ranges
+from jupyter_dsage.core.retry import attempts, forgive, retry_after_suspicion
 from jupyter_dsage.core.states import State
 
 if TYPE_CHECKING:
     from jupyter_dsage.core.batch import Batch
     from jupyter_dsage.core.scheduler import Scheduler
 
-Fact = e.EndsRestored | e.LeasesRestored | e.EndsUnstored
+Fact = e.EndsRestored | e.LeasesRestored | e.JobSuspected | e.EndsUnstored
 
 
 def handle(s: Scheduler, event: Fact) -> None:
@@ -31,6 +32,8 @@ def handle(s: Scheduler, event: Fact) -> None:
             runs = tuple(run for first, stop in event.runs for run in batch.jobs[State.QUEUED].overlap(first, stop))
             if runs:
                 ends.lost(s, batch, runs, State.QUEUED, event.story, 1)
+        case e.JobSuspected():
+            _suspect(s, batch, event)
         case e.EndsUnstored():
             _unstore(s, batch, event)
 
@@ -41,11 +44,21 @@ def _restore(s: Scheduler, batch: Batch, event: e.EndsRestored) -> None:
         for a, b in raised.overlap(first, stop):
             for run in batch.jobs[State.QUEUED].overlap(a, b):
                 batch.jobs.move(*run, State.QUEUED, State.FAILED)
+        forgive(batch, first, stop)
         for a, b in batch.jobs[State.QUEUED].overlap(first, stop):
             state = State(event.state)
             batch.jobs.move(a, b, State.QUEUED, state)
             if state in (State.FINISHED, State.CANCELLED):
                 ends.close(s, batch, a, b)
+
+
+def _suspect(s: Scheduler, batch: Batch, event: e.JobSuspected) -> None:
+    """Note a suspect that is to run again; it is lost the third time, which the journal tells by itself."""
+    if not batch.jobs[State.QUEUED].overlap(event.job, event.job + 1):
+        return
+    if not retry_after_suspicion(batch, event.job) and not event.restored:
+        spent = attempts(batch, event.job)
+        ends.lost(s, batch, ((event.job, event.job + 1),), State.QUEUED, event.story, spent)
 
 
 def _unstore(s: Scheduler, batch: Batch, event: e.EndsUnstored) -> None:

@@ -25,6 +25,16 @@ def retry_after_loss(batch: Batch, job: int) -> bool:
     return not batch.once and batch.losses[job] < settings.LOSS_ATTEMPTS
 
 
+def retry_after_suspicion(batch: Batch, job: int) -> bool:
+    """Note that a job was one of those that ran when a supervisor was lost; tell whether it is tried again.
+
+    A suspect is the only one that runs on its engine; after a second time it is the only job that runs there, so that
+    what is lost after a third has done it (`placement`).
+    """
+    batch.suspects[job] = batch.suspects.get(job, 0) + 1
+    return batch.suspects[job] < settings.LOSS_ATTEMPTS
+
+
 def retry_after_load(batch: Batch, function: str) -> bool:
     """Charge a function with the loss of a worker that was loading it; tell whether its jobs are tried again."""
     batch.loads[function] = batch.loads.get(function, 0) + 1
@@ -33,10 +43,15 @@ def retry_after_load(batch: Batch, function: str) -> bool:
 
 def charged(batch: Batch, first: int, stop: int) -> list[int]:
     """Return those jobs of ``[first, stop)`` that were charged with anything, in order."""
-    losses, failures = batch.losses, batch.failures
-    if len(losses) + len(failures) < stop - first:  # the cheaper way round: either may be long
-        return sorted({job for job in (*losses, *failures) if first <= job < stop})
-    return [job for job in range(first, stop) if job in losses or job in failures]
+    losses, failures, suspects = batch.losses, batch.failures, batch.suspects
+    if len(losses) + len(failures) + len(suspects) < stop - first:  # the cheaper way round: either may be long
+        return sorted({job for job in (*losses, *failures, *suspects) if first <= job < stop})
+    return [job for job in range(first, stop) if job in losses or job in failures or job in suspects]
+
+
+def attempts(batch: Batch, job: int) -> int:
+    """Return how many attempts at a job have ended without an outcome that counts."""
+    return batch.losses.get(job, 0) + batch.failures.get(job, 0) + batch.suspects.get(job, 0)
 
 
 def forgive(batch: Batch, first: int, stop: int) -> None:
@@ -44,3 +59,4 @@ def forgive(batch: Batch, first: int, stop: int) -> None:
     for job in charged(batch, first, stop):
         batch.losses.pop(job, None)
         batch.failures.pop(job, None)
+        batch.suspects.pop(job, None)

@@ -17,7 +17,7 @@ from jupyter_dsage.core import events as e
 from jupyter_dsage.core.leases import Lease
 from jupyter_dsage.core.pool import Pool, Stage
 from jupyter_dsage.core.ranges import Ranges
-from jupyter_dsage.core.retry import retry_after_exception, retry_after_loss
+from jupyter_dsage.core.retry import attempts, retry_after_exception, retry_after_loss, retry_after_suspicion
 from jupyter_dsage.core.snapshot import Snapshot, take
 from jupyter_dsage.core.states import State
 from jupyter_dsage.core.stock import Stock
@@ -81,7 +81,7 @@ class Scheduler:
                 self._refused(event)
             case e.LeaseRecalled():
                 self._recalled(event)
-            case e.EndsRestored() | e.LeasesRestored() | e.EndsUnstored():
+            case e.EndsRestored() | e.LeasesRestored() | e.JobSuspected() | e.EndsUnstored():
                 restore.handle(self, event)
             case e.RefreshAsked():
                 self._refresh(now)
@@ -180,9 +180,12 @@ class Scheduler:
         job = event.job if event.lease == lease.number else None
         if job is None or job not in lease.left or (event.loading and not event.limit):
             return  # where its function was loaded, all jobs of that are concerned alike
-        again = (retry_after_exception if event.limit else retry_after_loss)(batch, job)
+        if event.known:
+            again = (retry_after_exception if event.limit else retry_after_loss)(batch, job)
+        else:
+            again = batch.once or retry_after_suspicion(batch, job)  # what may run only once is lost with its lease
         if not again:
-            spent = batch.losses.get(job, 0) + batch.failures.get(job, 0) + event.limit
+            spent = attempts(batch, job) + event.limit
             lease.take(job, job + 1)
             ends.lost(self, batch, ((job, job + 1),), State.RUNNING, event.story, spent, failed=event.limit)
 
@@ -308,7 +311,8 @@ class Scheduler:
         lease = Lease(
             self._next_lease, worker.number, batch.number, segment.number, first, stop, now,
             batch.seconds_on(worker.engine) or 0.0, Ranges([(first, stop)]),
-            latency=self.pool.engines[worker.engine].latency,
+            latency=self.pool.engines[worker.engine].latency, trial=first in batch.suspects,
+            alone=batch.suspects.get(first, 0) > 1,
         )  # fmt: skip
         self._next_lease += 1
         self.leases[lease.number] = lease

@@ -20,6 +20,8 @@ class Stock:
     def __init__(self, s: Scheduler) -> None:
         self._s = s
         self._free: dict[str, Counter[str]] = {}
+        self.suspicion = any(batch.suspects for batch in s.batches.values())
+        """Whether any job is suspected of having ended a supervisor."""
 
     def taken(self, worker: Worker) -> Counter[str]:
         """Return what a worker takes, also where its host is silent and its leases have lapsed."""
@@ -56,6 +58,18 @@ class Stock:
             return batch.wants.times(self.free(engine), 1) > 0
         running = self._s.batches[self._s.leases[worker.leases[0]].batch].wants.resources
         return batch.wants.times(dict(running), 1) > 0
+
+    def runs_alone(self, engine: Engine) -> bool:
+        """Tell whether a job runs at an engine beside which nothing may."""
+        return any(self._s.leases[number].alone for worker in self._s.pool.of(engine.name) for number in worker.leases)
+
+    def is_idle(self, engine: Engine) -> bool:
+        """Tell whether nothing runs at an engine."""
+        return not any(worker.leases for worker in self._s.pool.of(engine.name))
+
+    def tries(self, engine: Engine) -> bool:
+        """Tell whether a suspect runs at an engine (see `Lease.trial`)."""
+        return any(self._s.leases[number].trial for worker in self._s.pool.of(engine.name) for number in worker.leases)
 
     def enough(self, engine: Engine, worker: Worker, batch: Batch) -> bool:
         """Tell whether a worker could be given jobs of a batch now, or when what it runs has ended."""

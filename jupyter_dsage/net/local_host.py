@@ -7,6 +7,7 @@ the supervisor over a socket pair, leases to the workers themselves over a local
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
 import os
 import shutil
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError, ProtocolError
 from jupyter_dsage.net import launch
+from jupyter_dsage.net.last_pages import page_path, take_last_job
 from jupyter_dsage.net.stream import StreamLink
 from jupyter_dsage.net.sweep import collect, sweep
 from jupyter_dsage.wire import codec
@@ -189,13 +191,15 @@ class LocalHost:
         code = self._process.wait(settings.DIE_SECONDS)
         ending = (f"signal {-code}" if code < 0 else f"exit code {code}") + self._why
         self._log.error("the supervisor ended with %s (%s)", ending, error)
-        for worker in sorted(self._spawned):
-            story = m.Story(worker, os.uname().nodename, self.pids.get(worker, 0),
-                            f"the end of its supervisor ({ending})", 0.0, 0, "")  # fmt: skip
-            told.append(self._bury(m.WorkerGone(worker, None, None, story, known=False)))
-        self._obituaries.clear()
         _supervisors.discard(self._process.pid)
         swept = sweep(self._folder)
+        for worker in sorted(self._spawned):
+            ran = take_last_job(page_path(self._folder, worker))
+            how, seconds = f"the end of its supervisor ({ending})", ran.seconds if ran else 0.0
+            story = m.Story(worker, os.uname().nodename, self.pids.get(worker, 0), how, seconds, 0, "")
+            lease, job = (ran.lease, ran.job) if ran else (None, None)
+            told.append(self._bury(m.WorkerGone(worker, lease, job, story, known=False)))
+        self._obituaries.clear()
         if swept:
             self._log.info("%d processes that its jobs had left were ended", swept)
         self._collect_until = time.monotonic() + settings.DIE_SECONDS  # its workers are dying this moment
@@ -218,6 +222,8 @@ class LocalHost:
     def leave(self) -> None:
         """Tell the supervisor, by closing the link, to kill its workers and exit; nothing more is read."""
         if not self.gone:
+            with contextlib.suppress(PeerGoneError):  # else it would take this process for killed
+                self.order(m.Leave())
             self._drop_link()
         if self._ahead is not None:
             _, self._process, ours = self._ahead

@@ -139,6 +139,7 @@ __all__ = [
     "Story",
     "SupervisorReady",
     "SupervisorSetup",
+    "Suspected",
     "Sync",
     "Synced",
     "View",
@@ -284,6 +285,15 @@ class Leased(Message, frozen=True, tag="leased"):
     stop: Number
 
 
+class Suspected(Message, frozen=True, tag="suspected"):
+    """Only in the journal: a job that ran when the child was killed; it may have done that."""
+
+    batch: Number
+    job: Number
+    at: Seconds
+    """On the machine's monotonic clock."""
+
+
 class Cancelled(Message, frozen=True, tag="cancelled"):
     """Jobs that were cancelled."""
 
@@ -357,11 +367,11 @@ TO_CLIENT = (
     | Synced
     | Leaving
 )
-IN_JOURNAL = Outcomes | Lost | Leased
+IN_JOURNAL = Outcomes | Lost | Leased | Suspected
 """What the child tells and writes into its journal, beside the requests of clients that are `REQUESTS`."""
 REQUESTS = (OpenBatch, Function, Service, AddJobs, SkipJobs, Cancel, Retry, Pause, Resume, Limit)
 """What clients ask for that outlives the child: numbered by counting, kept until it is in the journal."""
 FROM_WORKER = WorkerHello | Report | Stale
 TO_WORKER = Function | Service | RunJobs | Leave | Refused
-TO_SUPERVISOR = SupervisorSetup | SpawnWorker | KillWorker | Recall | EndJob | ReadOutput | Ping
+TO_SUPERVISOR = SupervisorSetup | Leave | SpawnWorker | KillWorker | Recall | EndJob | ReadOutput | Ping
 FROM_SUPERVISOR = SupervisorReady | Recalled | WorkerGone | OutputRead | Pong

@@ -13,6 +13,7 @@ the other core, and a worker that is interrupted between its two steps has passe
 from __future__ import annotations
 
 import mmap
+import os
 from typing import NamedTuple
 
 from jupyter_dsage import clock
@@ -34,6 +35,8 @@ OUT_HEAD, OUT_FREED = 13, 14
 """The beginning of the output that was freed last, and up to where; written by the supervisor."""
 OVER_LEASE, OVER_JOB, OVER_WHY = 40, 41, 42
 """Written by the supervisor before it interrupts the worker: the job that has overstepped a limit, and which."""
+BATCH = 15
+"""Written by the worker: the batch of its lease."""
 RECALLS = 16
 """Count of recalls so far, written by the supervisor after the entry; entries follow: (lease, limit) each."""
 ENTRIES = 8
@@ -50,11 +53,29 @@ class Running(NamedTuple):
     started: int
 
 
-class Page:
-    """The page, as both sides use it. `words`: 64-bit words; reading and writing one is atomic."""
+def _mapped(path: str) -> mmap.mmap:
+    """Return memory that is a file's too, so that it can be read when all who shared it are dead; else other memory."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError:
+        return mmap.mmap(-1, _SIZE)  # the disk is full: then nobody will know after such an end
+    try:
+        os.write(descriptor, bytes(_SIZE))  # it is there in whole: to touch it never ends in SIGBUS
+        return mmap.mmap(descriptor, _SIZE)
+    except (OSError, ValueError):
+        return mmap.mmap(-1, _SIZE)
+    finally:
+        os.close(descriptor)
 
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _SIZE)
+
+class Page:
+    """The page, as both sides use it. `words`: 64-bit words; reading and writing one is atomic.
+
+    `path`: a file that has the same content, for who finds supervisor and workers dead.
+    """
+
+    def __init__(self, path: str = "") -> None:
+        self._memory = _mapped(path) if path else mmap.mmap(-1, _SIZE)
         self.words = memoryview(self._memory).cast("q")
         self.words[ENDED] = 1
 
@@ -65,11 +86,12 @@ class Page:
 
     # --- the worker's side ---------------------------------------------------------------------------------
 
-    def begin(self, lease: int, first: int, timeout: int = 0, memory: int = 0) -> None:
+    def begin(self, lease: int, first: int, timeout: int = 0, memory: int = 0, batch: int = 0) -> None:
         """Say that a lease begins, whose jobs may take so much time (ns) and memory (bytes)."""
         words = self.words
         words[SEQUENCE] += 1
         words[LEASE] = lease
+        words[BATCH] = batch
         words[FIRST] = first
         words[JOB] = first - 1
         words[TIMEOUT] = timeout

@@ -117,7 +117,7 @@ class Runner:
         self._batch, began = message.batch, clock.monotonic_ns()
         self._plain = self.payloads.plain(message)
         self._reporter.begin(message, plain=self._plain)
-        self._page.begin(message.lease, message.first, int(message.timeout * 1e9), message.memory)
+        self._page.begin(message.lease, message.first, int(message.timeout * 1e9), message.memory, message.batch)
         self.look_at_modules()
         self._busy = True
         if not self._ticking.is_set():

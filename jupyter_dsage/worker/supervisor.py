@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError
 from jupyter_dsage.lazy import psutil
+from jupyter_dsage.net.last_pages import note_last_jobs, page_path
 from jupyter_dsage.net.sweep import adopt
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
@@ -28,7 +29,7 @@ from jupyter_dsage.worker import blame, loop, processes
 from jupyter_dsage.worker.blame import Memory
 from jupyter_dsage.worker.guard import Guard, Verdict
 from jupyter_dsage.worker.output_file import head_path, tail_of, trim
-from jupyter_dsage.worker.page import OUT_START, Page
+from jupyter_dsage.worker.page import BATCH, OUT_START, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,8 @@ class Supervisor:
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         """What to do at a later time: (monotonic seconds, a serial number, what)."""
         self._serial = 0
+        self._dismissed = False
+        """Whether the child has said that it leaves; else, when it is gone, it was killed."""
         self._selector = selectors.DefaultSelector()
         self._signals = socket.socketpair()
 
@@ -70,6 +73,9 @@ class Supervisor:
                 while (frames := self._link.receive()) is not None:
                     self._obey(codec.to_supervisor(frames)[0])
         except PeerGoneError:
+            if self._setup is not None and self._setup.keep and not self._dismissed:
+                running = [(page.words[BATCH], page.running().job) for page in self._pages.values()]
+                note_last_jobs(self._setup.keep, [(batch, job) for batch, job in running if job is not None])
             self._kill_all()
             if self._setup is not None:  # who started this may have been killed: nobody else would
                 shutil.rmtree(self._setup.folder, ignore_errors=True)
@@ -113,6 +119,8 @@ class Supervisor:
         match message:
             case m.SupervisorSetup():
                 self._setup = message
+            case m.Leave():
+                self._dismissed = True
             case m.SpawnWorker():
                 self._fork(message.worker)
             case m.KillWorker():
@@ -137,7 +145,7 @@ class Supervisor:
     def _fork(self, worker: int) -> None:
         if self._setup is None:
             raise PeerGoneError("The child ordered a worker before it said where workers call.")
-        page = Page()
+        page = Page(page_path(self._setup.folder, worker))
         gc.freeze()  # so that collections in the worker leave shared memory shared
         here = os.getpid()
         pid = os.fork()
@@ -264,7 +272,7 @@ class Supervisor:
         """Return the end of what the job had printed in which a worker died, and remove the worker's files."""
         path = loop.output_path(self._setup.folder if self._setup else ".", worker)
         text = tail_of(path, page.words[OUT_START], settings.STDERR_TAIL_BYTES)
-        for left in (path, head_path(path)):
+        for left in (path, head_path(path), page_path(self._setup.folder if self._setup else ".", worker)):
             with contextlib.suppress(OSError):
                 os.unlink(left)  # noqa: PTH108
         return text

@@ -93,6 +93,7 @@ ENDS = {
     "aborts": Row(os.abort, LOST, "SIGABRT"),
     "terminates itself": Row(partial(h.kill, signal.SIGTERM), LOST, "SIGTERM"),
     "kills its group": Row(partial(h.kill, signal.SIGKILL, pid=lambda: 0), LOST, "SIGKILL"),
+    "kills its supervisor": Row(partial(h.kill, signal.SIGKILL, pid=os.getppid), LOST, "supervisor", seconds=20),
     "exits in a thread": Row(h.exit_from_a_thread, LOST, "exit code 9"),
     "exits where its value is pickled": Row(h.ExitsWherePickled, LOST, "exit code 11"),
     "exits in the text of its error": Row(partial(h.throw, h.ExitsInItsText(os.getpid())), LOST, "exit code 12"),

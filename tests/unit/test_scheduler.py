@@ -433,3 +433,29 @@ def test_a_refused_report_on_a_lease_that_is_none_of_its_own_charges_what_it_run
     desk.lose(1)
     assert desk.s.batches[1].losses == {1: 1}
     assert desk.tell(e.ReportRefused(1, 99, "untrue")) == [], "it is gone"
+
+
+# --- supervisors that are killed ---------------------------------------------------------------------------
+
+
+def test_who_ran_when_a_supervisor_was_killed_runs_apart_from_the_others_until_the_culprit_is_found():
+    desk = Desk(2)
+    desk.open(3)  # job 0 kills its supervisor
+    first = {lease.first: lease for lease in desk.s.leases.values()}
+    assert set(first) == {0, 1}
+    for job, lease in first.items():
+        desk.tell(e.WorkerLost(lease.worker, lease.number, job, "killed", known=False))
+    assert desk.s.batches[1].suspects == {0: 1, 1: 1}
+    for times in (2, 3):
+        desk.now += 1
+        desk.tell(e.TimePassed())
+        for number in list(desk.s.pool.starting):
+            desk.tell(e.WorkerJoined(number))
+        running = {lease.first: lease for lease in desk.s.leases.values()}
+        assert 1 not in running, "one suspect at a time"
+        assert running[0].stop == 1, "it is leased alone"
+        for job, lease in running.items():
+            desk.tell(e.WorkerLost(lease.worker, lease.number, job, "killed", known=False))
+        assert desk.s.batches[1].suspects.get(0, 3) == times
+    assert desk.counts().lost == 1
+    assert 0 not in desk.s.batches[1].suspects
