@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Log = IO[str] | IO[bytes] | None
 
 
-_NO_JOURNAL = "There is no place for the session's journal in"
+_NO_JOURNAL = "There is no place for the session's journal:"
 _ELSEWHERE = "Make room there, set JUPYTER_DATA_DIR, or say journal=False."
 _LEAST_ROOM = 1_000_000
 """Bytes on a disk below which it is named as the reason why a child did not start."""
