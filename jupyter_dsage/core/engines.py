@@ -91,6 +91,22 @@ def proved(s: Scheduler, worker: Worker, now: float) -> None:
     engine.births = 0
 
 
+def died_at_birth(engine: Engine, now: float, *, together: bool) -> None:
+    """Count a worker that died before it told anything; of those that died `together`, with their supervisor, one."""
+    if not together:
+        engine.births += 1
+    elif now - engine.fell[0] > settings.OBITUARY_SECONDS:
+        engine.fell = (now, engine.births)
+        engine.births += 1
+
+
+def died_of_a_job(engine: Engine, now: float) -> None:
+    """Count none of the workers that die together now: what one of them ran is suspected of it."""
+    if now - engine.fell[0] > settings.OBITUARY_SECONDS:
+        engine.fell = (now, engine.births)
+    engine.births = engine.fell[1]
+
+
 def revive(s: Scheduler, now: float) -> None:
     """Give failed engines another chance: somebody wants something new, and the world may have changed."""
     for engine in s.pool.engines.values():

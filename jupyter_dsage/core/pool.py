@@ -102,6 +102,8 @@ class Engine:
     leaving: bool = False
     """It is being removed, and goes when its last worker has."""
     births: int = 0
+    fell: tuple[float, int] = (float("-inf"), 0)
+    """When workers died together last, and what `births` was before."""
     loads: int = 0
     """Workers in a row that were lost while they loaded a function, before they told anything."""
     due: list[float] = field(default_factory=list)

@@ -155,7 +155,9 @@ class Scheduler:
         if event.loading and not worker.proven:
             engine.loads += 1
         if worker.stage is Stage.STARTING or (worker.leases and not worker.proven and event.job is None):
-            engine.births += 1
+            engines.died_at_birth(engine, now, together=not event.known)
+        elif event.job is not None and not event.known:
+            engines.died_of_a_job(engine, now)
         engines.replace(self, worker, now)
         self.order(c.TellPool())
 
@@ -226,7 +228,8 @@ class Scheduler:
 
     def _reported(self, event: e.RunReported, now: float) -> None:
         lease = self.leases.get(event.lease) or self.lapsed.get(event.lease)
-        if lease is None or lease.worker != event.worker:
+        worker = self.pool.workers.get(event.worker)
+        if lease is None or lease.worker != event.worker or (worker is not None and worker.refused is not None):
             self.dropped += event.stop - event.first
             return
         batch = self.batches[lease.batch]

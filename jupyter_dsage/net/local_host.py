@@ -162,7 +162,7 @@ class LocalHost:
 
     def _end_untrue(self, peer: Peer, error: ProtocolError) -> None:
         """Have the worker killed that sent what is no message of a worker: whatever it tells cannot be relied on."""
-        worker = self._workers.get(peer)
+        worker = self._workers.pop(peer, None)
         self._log.warning("worker %s is ended, or was none: %s", worker, error)
         if worker is not None and not self.gone:
             self.order(m.KillWorker(worker))

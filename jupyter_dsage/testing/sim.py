@@ -39,6 +39,7 @@ class Sim:
 
     `duration(batch, job)`: seconds a job takes; `fails(batch, job, attempt)`: whether it raises;
     `kills(batch, job, attempt)`: whether its worker dies at its end, outcomes not yet flushed with it;
+    `ends_all(batch, job)`: whether a job that kills takes its supervisor with it, and so all workers of its host;
     `poisons(function)`: whether a worker dies that loads it;
     `stillborn(worker)`: whether a worker dies while it starts; `latency`: seconds one message takes, each way.
     With `check`, every invariant is checked after every event.
@@ -57,6 +58,7 @@ class Sim:
         *,
         fails: Callable[[int, int, int], bool] = _never,
         kills: Callable[[int, int, int], bool] = _never,
+        ends_all: Callable[[int, int], bool] = lambda _batch, _job: False,
         poisons: Callable[[str], bool] = lambda _: False,
         stillborn: Callable[[int], bool] = _never,
         latency: float = 0.00025,
@@ -67,7 +69,7 @@ class Sim:
         self.clock = FakeClock()
         self.scheduler = Scheduler()
         self.duration, self.fails, self.kills, self.stillborn = duration, fails, kills, stillborn
-        self.poisons = poisons
+        self.poisons, self.ends_all = poisons, ends_all
         self.faulty = fails is not _never or kills is not _never
         self.latency, self.start_seconds, self.end_seconds = latency, start_seconds, end_seconds
         self.check = check

@@ -100,6 +100,12 @@ class SimHost:
             if worker.host is self:
                 worker.vanish()
 
+    def end_all(self) -> None:
+        """Have its supervisor killed: all its workers die with it, and their pages are read."""
+        for worker in list(self.sim.workers.values()):
+            if worker.host is self:
+                worker.die(known=False)
+
     def restart(self) -> None:
         """Start it anew: it knows nothing of the child any more."""
         self.vanish()

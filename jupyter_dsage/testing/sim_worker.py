@@ -126,14 +126,16 @@ class SimWorker:
         if self.alive:
             self.host.tell(e.WorkerJoined(self.number))
 
-    def die(self, *, loading: bool = False) -> None:
+    def die(self, *, loading: bool = False, known: bool = True) -> None:
         """Be gone; whoever watches tells the child, with what stood on the page."""
         if not self.alive:
             return
         self.alive = False
         lease, job = self.page()
         self._drop()
-        self.host.tell(e.WorkerLost(self.number, lease, job, f"worker {self.number} died", loading=loading))
+        self.host.tell(
+            e.WorkerLost(self.number, lease, job, f"worker {self.number} died", loading=loading, known=known)
+        )
 
     def vanish(self) -> None:
         """Be gone with the host; nobody is there to tell it."""
@@ -227,7 +229,10 @@ class SimWorker:
         if not self.alive or plan != lease.plan:
             return
         if self._killed(lease):
-            self.die()
+            if self.sim.ends_all(lease.batch, lease.fatal or 0):
+                self.host.end_all()
+            else:
+                self.die()
             return
         now = self.sim.clock.now()
         first, stop = lease.first, lease.running(now)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import faulthandler
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError
@@ -18,6 +17,7 @@ from jupyter_dsage.wire import messages as m
 from jupyter_dsage.worker.import_watch import ImportWatch
 from jupyter_dsage.worker.offered import Services
 from jupyter_dsage.worker.output import Output
+from jupyter_dsage.worker.page import JOB
 from jupyter_dsage.worker.process_state import ProcessState
 from jupyter_dsage.worker.run import Runner
 
@@ -46,7 +46,9 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
 
     def send(message: m.Message, *data: Frame) -> None:
         if _file(link.fileno()) != place:
-            _leave_without(output)
+            if isinstance(message, m.Report) and message.stop > message.first and not runner.inside:
+                page.words[JOB] = message.stop - 1  # the page may show the next job already, which has not begun
+            output.leave()
         try:
             link.send(codec.encode(message, *data))
             link.drain()  # the child reads at any time, and nobody here would see to the rest while a job runs
@@ -82,14 +84,6 @@ def _file(descriptor: int) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
-
-
-def _leave_without(output: Output) -> NoReturn:
-    """End, saying why: the socket is gone, and its number may be that of a file of the user's."""
-    with contextlib.suppress(OSError):
-        number = os.open(output.path, os.O_WRONLY | os.O_APPEND)
-        os.write(number, b"The job has closed descriptors of its worker, or put others in their place.\n")
-    os._exit(1)
 
 
 def _next(link: UnixLink) -> list[Frame] | None:

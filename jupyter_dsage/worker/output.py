@@ -14,12 +14,13 @@ interpreter.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from jupyter_dsage import settings
 from jupyter_dsage.worker.kept import Kept, Part
@@ -122,6 +123,13 @@ class Output:
                     os.close(null)
             else:
                 os.dup2(self.descriptor, number)
+
+    def leave(self) -> NoReturn:
+        """End this process, saying why: descriptors of its own are gone, and their numbers may be those of others."""
+        with contextlib.suppress(OSError):
+            number = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+            os.write(number, b"The job has closed descriptors of its worker, or put others in their place.\n")
+        os._exit(1)
 
     def intact(self) -> bool:
         """Tell whether ``sys.stdout`` and ``sys.stderr`` are still ours and open."""

@@ -15,7 +15,7 @@ from jupyter_dsage.wire import brief, data_calls
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.payload import Outcomes
 from jupyter_dsage.worker.failure import describe
-from jupyter_dsage.worker.page import STARTED
+from jupyter_dsage.worker.page import JOB, STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,8 +147,10 @@ class Reporter:
         """Note what a job printed, if it did; see `worker.output`. Under the lock."""
         try:
             self._take_printed(number)
-        except OSError as error:  # the job has closed the file, or put another in its place
-            self._pending.outputs[number - self._first] = f"[... what it printed cannot be read: {error} ...]\n"
+        except OSError:  # the job has closed the file, or put another in its place: most likely the socket too
+            if not self.inside:
+                self._page.words[JOB] = number  # the page may show the next job already, which has not begun
+            self._output.leave()
 
     def _take_printed(self, number: int) -> None:
         output, self._looked_at = self._output, number

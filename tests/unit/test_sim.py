@@ -292,6 +292,22 @@ def test_a_function_that_ends_workers_that_load_it_ends_its_batch_and_neighbours
     assert len(poison.finished) == 10_005
 
 
+def test_jobs_that_kill_their_supervisor_are_lost_and_nobody_else():
+    poison = {(1, 0), (1, 3), (1, 4), (1, 150), (2, 70)}
+    sim = Sim(
+        4,
+        lambda batch, job: 0.5 if batch == 2 and job % 10 == 0 else 0.01,
+        kills=lambda batch, job, _attempt: (batch, job) in poison,
+        ends_all=lambda _batch, _job: True,
+    )
+    first, second = sim.open(200), sim.open(100)
+    sim.run()
+    assert {(batch.number, job) for batch in (first, second) for job in batch.lost.numbers()} == poison
+    assert len(first.finished) + len(second.finished) == 295
+    assert sim.started <= 4 * (1 + len(poison) * settings.LOSS_ATTEMPTS)
+    assert not any(batch.suspects for batch in sim.scheduler.batches.values())
+
+
 def test_a_worker_killed_from_outside_takes_no_outcome_with_it_that_was_told():
     sim = Sim(4, constant(0.001), check=False)
     batch = sim.open(20_000)
