@@ -28,6 +28,7 @@ from jupyter_dsage.store.sessions import read
 from jupyter_dsage.version import VERSION
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.losses import lost_job
+from jupyter_dsage.wire.safe_text import safely
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -277,7 +278,8 @@ class Attending:
 
     def broken(self, error: BaseException) -> None:
         """See `link.Receiver`."""
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        text = safely(lambda: str(error), "")
+        what = f"{type(error).__name__}: {text}" if text else type(error).__name__
         self._ending = f"the thread that serves it has ended by a defect of jupyter_dsage ({what})."
         self._parting = self._parting or bool(self._started.store)  # it lives on: attach finds it
 

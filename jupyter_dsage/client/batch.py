@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from jupyter_dsage import clock
 from jupyter_dsage.client.details import describe
-from jupyter_dsage.client.feeder import Feeder, Source
+from jupyter_dsage.client.feeder import Feeder, Source, add_note
 from jupyter_dsage.client.gathering import Gathering
 from jupyter_dsage.client.job import Job
 from jupyter_dsage.client.ledger import CANCELLED, Ledger
@@ -16,6 +16,7 @@ from jupyter_dsage.client.record import Ended
 from jupyter_dsage.errors import SessionLost
 from jupyter_dsage.wire import brief, data_calls, payload
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire.safe_text import safely
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,10 +104,11 @@ class Batch(Gathering, Sequence[Job]):
         else:
             self._open.append(source)
         self._tell_expected()
-        if self._feeder.idle and count:
+        idle = self._feeder.idle  # asked once: its thread may end between the two
+        if idle and count:
             source.head = (0, b"")
             self.take(source, count, data)
-        if self._feeder.idle and source.left == 0:
+        if idle and source.left == 0:
             self.exhausted(source)
         else:
             self._feeder.feed(source)
@@ -210,8 +212,8 @@ class Batch(Gathering, Sequence[Job]):
             self._open.remove(source)
         if source.error is not None:
             note = f"Raised while jobs were drawn for batch {self.name!r}; {self._sent} had been drawn."
-            source.error.add_note(note)
             self._feed_error = source.error
+            add_note(source.error, note)
         self._number_next()
         self._take_offers()
         self._tell_expected()
@@ -224,7 +226,8 @@ class Batch(Gathering, Sequence[Job]):
         self._drop_sources(self.ledger.total)
         self._skip_unsent()
         self._tell_expected()
-        self._end_lost(first, self._sent, f"it could not be sent ({type(error).__name__}: {error}).")
+        why = safely(lambda: str(error), "")
+        self._end_lost(first, self._sent, f"it could not be sent ({type(error).__name__}{why and ': '}{why}).")
 
     def _skip_unsent(self) -> None:
         """Have the jobs numbered that will not be sent."""
@@ -237,10 +240,11 @@ class Batch(Gathering, Sequence[Job]):
         """Number the jobs of sources that waited only for the length of the one before."""
         total = self._sent
         while self._open and (left := self._open[0].left) is not None:
-            source = self._open.pop(0)
+            source = self._open[0]
             total += left + source.head[0]
             source.stop = total
             self.ledger.grow(total)
+            self._open.pop(0)  # last: who looks at what is present finds it here, or in the total
 
     def waiting(self) -> int:
         """See `feeder.Sink`."""
@@ -322,7 +326,7 @@ class Batch(Gathering, Sequence[Job]):
 
     def number_calls(self) -> None:
         """Have single calls numbered that were handed over just now; see `client.submit`."""
-        if self.function is None and self.over is None:
+        if self.function is None:
             self.session.number_calls()
 
     @overload
@@ -409,7 +413,8 @@ class Batch(Gathering, Sequence[Job]):
         return True
 
     def may_wait(self) -> bool:
-        """Tell whether the calling thread may wait: all but the I/O thread."""
+        """Tell whether the calling thread may wait: all but the I/O thread. Raises SessionLost in a forked process."""
+        self.session.check_owned()
         return not self.session.on_io_thread()
 
     def after(self, do: Callable[[], object]) -> None:

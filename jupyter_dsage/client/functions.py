@@ -37,8 +37,8 @@ class Functions:
         self._post = post
         self._registered = {key: payload.dump_function(function) for key, function in registered.items()}
         self._offered = offered
-        self._sent: dict[str, Frame | None] = {}
-        """Functions that were sent, by id, and their payloads (None: a service)."""
+        self._sent: dict[str, bool] = {}
+        """Functions that were sent, by id, and whether each is a service; no payload, of which there may be many."""
         self._pickled: dict[int, tuple[Captures, str]] = {}
         """id of a function object -> what it had captured when it was pickled, and its function id."""
         self.fixed: dict[Callable[..., Any], str] = {}
@@ -63,12 +63,11 @@ class Functions:
 
     def is_service(self, function: str) -> bool:
         """Tell whether an id is that of a service: its jobs and outcomes are plain data."""
-        return function in self._sent and self._sent[function] is None
+        return self._sent.get(function, False)
 
     def let_go(self) -> None:
         """Keep no payload: the session is over. Large ones are memory that others have mapped."""
         self._registered.clear()
-        self._sent = {function: None if data is None else b"" for function, data in self._sent.items()}
 
     def _service(self, name: str) -> str:
         if name in self._registered:
@@ -84,12 +83,12 @@ class Functions:
                 f"spawn(services={{{name!r}: function}}), or at a worker server with --service {name}=module:function."
             )
         self._post(m.Service(function, name))
-        self._sent[function] = None  # after it: an interrupt between the two has it sent again
+        self._sent[function] = True  # after it: an interrupt between the two has it sent again
         return function
 
     def _send(self, data: Frame) -> str:
         function = ids.function_id(data)
         if function not in self._sent:
             self._post(m.Function(function), data)
-            self._sent[function] = data  # after it: an interrupt between the two has it sent again
+            self._sent[function] = False  # after it: an interrupt between the two has it sent again
         return function

@@ -103,15 +103,15 @@ class Gathering:
         self.number_calls()
         present, ahead = _Present(self.ledger, list(self._open)), _Ahead(self.ledger)
         began = clock.monotonic()
-        while not present.ended():
+        while (runs := present.runs()) is None:
             self.ledger.wait(lambda: ahead.came() or present.ended(), timeout, f"Batch {self.name!r}", began)
             _uncollected(ahead.read)
         self._settle()
-        return _uncollected(lambda: self._gather(errors, present.stop()))
+        return _uncollected(lambda: self._gather(errors, runs))
 
-    def _gather(self, errors: Errors, stop: int) -> list[Any]:
+    def _gather(self, errors: Errors, runs: list[tuple[int, int, Holder]]) -> list[Any]:
         values: list[Any] = []
-        for a, b, holder in self.ledger.read(lambda: self.ledger.record.walk(stop)):
+        for a, b, holder in runs:
             scalars = holder.scalars(a, b)
             endings = [] if scalars is not None else [holder.ending(number) for number in range(a, b)]
             values += scalars or ()
@@ -148,8 +148,9 @@ class Gathering:
     async def _results_async(self) -> list[Any]:
         self.number_calls()
         present = _Present(self.ledger, list(self._open))
-        await self._until(present.ended)
-        return _uncollected(lambda: self._gather("raise", present.stop()))
+        while (runs := present.runs()) is None:
+            await self._until(present.ended)
+        return _uncollected(lambda: self._gather("raise", runs))
 
     async def __aiter__(self) -> AsyncIterator[Job]:
         """Yield each `Job` as it ends, without blocking the event loop."""
@@ -205,6 +206,13 @@ class _Present:
         stop = self.stop()
         return self._ledger.read(lambda: self._ledger.record.ended.covers(0, stop))
 
+    def runs(self) -> list[tuple[int, int, Holder]] | None:
+        """Return how all of them ended, see `Record.walk`; None while some have not, as those that are retried."""
+        if any(source.stop is None for source in self._sources):
+            return None
+        stop, record = self.stop(), self._ledger.record
+        return self._ledger.read(lambda: record.walk(stop) if record.ended.covers(0, stop) else None)
+
 
 class _Ahead:
     """Values read while the rest runs: large ones as they come, before the shelf has to put them away, others by many.
@@ -225,9 +233,9 @@ class _Ahead:
 
     def came(self) -> bool:
         """Tell whether there is enough to be read; called by the thread that waits, and by the I/O thread."""
-        while self._counted < len(self._ledger.log):
-            holder = self._holder(self._counted)
-            self._counted += 1
+        while (at := self._counted) < len(self._ledger.log):
+            holder = self._holder(at)
+            self._counted = at + 1
             if holder is not None:
                 self._bytes += holder.unread
                 self._large = self._large or holder.large
@@ -242,12 +250,14 @@ class _Ahead:
     def read(self) -> None:
         """Read what came."""
         self._bytes, self._large = 0, False
-        for at in range(self._read, len(self._ledger.log)):
-            holder, run = self._holder(at), self._ledger.log[at]
+        ledger = self._ledger
+        for at in range(self._read, len(ledger.log)):
+            first, stop = ledger.log[at]
             self._read = at + 1
-            if holder is None:
-                continue
-            large = holder.large
-            if large or holder.scalars(*run) is None:
-                endings = [holder.ending(number) for number in range(*run)]
-                self._held += endings if large else ()
+            for a, b, holder in ledger.read(lambda run=(stop, first): ledger.record.walk(*run)):  # type: ignore[misc]
+                if holder.state != "told":  # some of them may have been retried since
+                    continue
+                large = holder.large
+                if large or holder.scalars(a, b) is None:
+                    endings = [holder.ending(number) for number in range(a, b)]
+                    self._held += endings if large else ()

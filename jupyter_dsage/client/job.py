@@ -15,6 +15,8 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dsage.errors import SessionLost
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -44,19 +46,18 @@ class Job(Future[Any]):
             self.index = index
 
     def __getattr__(self, name: str) -> Any:
+        made = self.__dict__
+        if name in _MADE:
+            return made.setdefault(name, _MADE[name](self))  # in one step: other threads may make theirs just now
         if name == "index":  # it was submitted just now
             self._ledger.owner.number_calls()
-        elif name == "_condition":
-            self._condition = _Snapshots(self)  # type: ignore[assignment]
-        elif name == "_waiters":
-            self._waiters = _Told(self)
-        elif name == "_done_callbacks":
-            self._done_callbacks: list[Callable[[Job], object]] = []
+            if name not in made:
+                raise SessionLost("This job was submitted just before this process was forked off: it is not here.")
         elif name in _ENDING:
             self._result, self._exception = self._ledger.ending(self)
         else:
             raise AttributeError(f"a Job has no attribute {name!r}")
-        return self.__dict__[name]
+        return made[name]
 
     # --- what the standard library reads -------------------------------------------------------------------
 
@@ -73,11 +74,8 @@ class Job(Future[Any]):
 
     def watch(self) -> bool:
         """Have `tell_ended` called at the job's end; return False if it has ended."""
-        self._ledger.watched[self.index] = self
-        if self.state_now() == PENDING:
-            return True
-        self._ledger.watched.pop(self.index, None)
-        return False
+        self._ledger.watched.add(self.index)
+        return self.state_now() == PENDING  # if not, it stays there: another thread may have put it there too
 
     def tell_ended(self) -> None:
         """Tell waiters and callbacks that the job has ended, each once; mostly on the I/O thread."""
@@ -253,3 +251,11 @@ class _Told(list[Any]):
             waiter.add_result(self._job)
         else:
             waiter.add_exception(self._job)
+
+
+_MADE: dict[str, Callable[[Job], object]] = {
+    "_condition": _Snapshots,
+    "_waiters": _Told,
+    "_done_callbacks": lambda _: [],
+}
+"""Attributes that are made when they are touched."""

@@ -78,8 +78,8 @@ class Ledger:
         """Those that alone keep how they ended: gone with who asked."""
         self._reopened: dict[int, int] = {}
         """Job that is retried -> the row of the journal that told its end before: that counts no more."""
-        self.watched: dict[int, Job] = {}
-        """Jobs with callbacks or waiters, which are to be told of their end."""
+        self.watched: set[int] = set()
+        """Jobs with callbacks or waiters, which are to be told of their end. Only the I/O thread takes any out."""
 
     # --- what Job asks, from any thread ----------------------------------------------------------------------
 
@@ -95,6 +95,8 @@ class Ledger:
             else:
                 if before == self._version and not before & 1:
                     return found
+            if not self.owner.may_wait():
+                raise UsageError("A finalizer must not look at jobs: the I/O thread is in the middle of a change.")
             clock.sleep(0)  # the I/O thread is in the middle of a change
 
     def job(self, number: int) -> Job:
@@ -121,11 +123,11 @@ class Ledger:
         """Return how an ended job ended; unpickles it on the first look."""
         if job.handed is not None:
             return job.handed
-        holder = self.holder(job)
+        holder, run = self.read(lambda: self._found(job))
         if holder is None:
             raise RuntimeError(f"job {job.index} has not ended")
-        if job.kept is None:
-            first, stop = self.read(lambda: self.record.run_of(job.index))
+        if run is not None:
+            first, stop = run
             values = holder.scalars(first, stop)
             if values is not None:
                 self.recent = (first, stop - first, values)
@@ -133,7 +135,12 @@ class Ledger:
         if self._single and isinstance(holder, Chunk) and holder.hand_over(job):
             self._keepers[job.index] = job
             self._jobs.pop(job.index, None)
-        return ending
+        return job.handed or ending
+
+    def _found(self, job: Job) -> tuple[Holder | None, Run | None]:
+        """Return who knows how a job ended, and the run of jobs that ended with it, if it was not retried since."""
+        holder = job.kept or self.record.find(job.index)
+        return holder, None if job.kept or holder is None else self.record.run_of(job.index)
 
     def output_of(self, job: Job) -> str:
         """Return the end of what a job printed, so far if it runs."""
@@ -195,9 +202,10 @@ class Ledger:
 
     def _news(self, runs: Iterable[Run], row: int) -> list[Run]:
         """Leave out the jobs that were retried since this row was written."""
-        out = Ranges(runs)
-        for job, before in self._reopened.items():
-            if before >= row and job in out:
+        out, reopened = Ranges(runs), self._reopened
+        few = len(out) < len(reopened)  # of 50,000 retried jobs each comes by itself
+        for job in list(out.numbers()) if few else reopened:
+            if reopened.get(job, 0) >= row:
                 out.remove(job, job + 1)
         return list(out)
 
@@ -210,7 +218,8 @@ class Ledger:
         else:
             ended = Ranges(runs)
             numbers = [number for number in list(watched) if number in ended]
-        found = [watched.pop(number, None) for number in numbers]
+        watched.difference_update(numbers)
+        found = [self._jobs.get(number) for number in numbers]
         return [job for job in found if job is not None]
 
     def reopen(self, wanted: Iterable[Run] | None = None) -> list[Run]:

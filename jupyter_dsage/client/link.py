@@ -9,6 +9,7 @@ on with the next child, and sends it again what the one before had not stored.
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import math
 import select
@@ -71,6 +72,8 @@ class ChildLink:
         """What other threads have handed over, in order: messages, steps, calls (each with its `Submitter`)."""
         self._later: collections.deque[Callable[[], object]] = collections.deque()
         """What the I/O thread does after the step that asked for it has been answered."""
+        self._busy = False
+        """Whether it is doing some of that."""
         self._link: Link | None = None
         """The connection, once the child has welcomed this client: until then what is posted waits."""
         self.awake = False
@@ -128,8 +131,9 @@ class ChildLink:
         """Have all calls numbered that were handed over."""
         if self.on_thread():
             self._take_handed()
-        else:
-            self.call(lambda: None)
+        elif not self._ended.done:
+            with contextlib.suppress(SessionLost):  # it has ended meanwhile, and has numbered them before
+                self.call(lambda: None)
 
     def _wake(self) -> None:
         self.awake = True
@@ -257,8 +261,15 @@ class ChildLink:
             self._do_later()
 
     def _do_later(self) -> None:
-        while self._later:
-            self._later.popleft()()
+        """Do what is to come after a step, one thing after another: a callback that submits must not nest the next."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._later:
+                self._later.popleft()()
+        finally:
+            self._busy = False
 
     def _empty_outbox(self) -> float:
         """Send what is posted; return the seconds after which to look again."""

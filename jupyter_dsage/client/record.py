@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from jupyter_dsage.client.job import Job
     from jupyter_dsage.client.shelf import Shelf
+    from jupyter_dsage.wire.buffers import Buffers
 
 Ending = tuple[Any, BaseException | None]
 """A job's value, and its exception (None: the value counts)."""
@@ -105,9 +106,11 @@ class Chunk:
         """Those of them whose ending is kept by their `Job` alone."""
 
     def _loaded(self) -> payload.Outcomes:
+        data = self.data  # before `_outcomes`: another thread that reads it sets that, and then lets go of this
         outcomes = self._outcomes
         if outcomes is None:
-            data = self.data if self._shelf is None else self._shelf.payload(self)
+            if data is None and self._shelf is not None:
+                data = self._shelf.payload(self)
             if data is None:
                 raise RuntimeError("a chunk without data")
             outcomes = self._outcomes = self._read_all(
@@ -129,8 +132,8 @@ class Chunk:
     @property
     def unread(self) -> int:
         """See `Holder`."""
-        if self.data is not None:
-            return memoryview(self.data).nbytes
+        if (data := self.data) is not None:
+            return memoryview(data).nbytes
         return 0 if self._outcomes is not None else settings.UNSENT_PAYLOAD_BYTES  # left in the journal: more than that
 
     def seconds(self, job: int) -> float:
@@ -154,6 +157,20 @@ class Chunk:
         raised = outcomes.raised.get(index)
         if raised is None and index not in outcomes.each:
             return outcomes.values[index], None
+        buffers = outcomes.buffers  # before it is asked what is known: a thread that has read all lets go of them then
+        known = self._known(index, job)
+        if known is not None:
+            return known
+        ending = (None, exception(raised)) if raised else self._value(outcomes, buffers, index, job)
+        if not (outcomes.is_large(index) and self._lend(index, ending[0])):
+            ending = self._endings.setdefault(index, ending)
+        self._read.add(index)
+        if outcomes.each and len(self._read) == len(outcomes.each) + len(outcomes.raised):
+            outcomes.drop_buffers()  # each value has its own from now on
+        return ending
+
+    def _known(self, index: int, job: int) -> Ending | None:
+        """Return an ending that was made before and is held by somebody."""
         known = self._endings.get(index)
         if known is not None:
             return known
@@ -166,31 +183,24 @@ class Chunk:
                 "its value, or have a journal (this session was started without)."
             )
         lent = self._lent.get(index) if self._lent else None
-        if lent is not None:
-            return lent, None
-        ending = (None, exception(raised)) if raised else self._value(outcomes, index, job)
-        if not (outcomes.is_large(index) and self._lend(index, ending[0])):
-            ending = self._endings.setdefault(index, ending)
-        self._read.add(index)
-        if outcomes.each and len(self._read) == len(outcomes.each) + len(outcomes.raised):
-            outcomes.drop_buffers()  # each value has its own from now on
-        return ending
+        return None if lent is None else (lent, None)
 
     def hand_over(self, job: Job) -> bool:
         """Leave a large value that was read to its `Job` alone, if no journal has it; return whether that is so."""
         index = job.index - self._first
-        if self.row > 0 or index not in self._endings or not self._loaded().is_large(index):
+        ending = self._endings.get(index)
+        if self.row > 0 or ending is None or not self._loaded().is_large(index):
             return False
-        job.handed = self._endings[index]
+        job.handed = job.handed or ending  # of two threads that read it the first one's counts
         self._keepers[index] = ref(job)
         self._endings.pop(index, None)  # last: an interrupt may come in between
         return True
 
     def _lend(self, index: int, value: Any) -> bool:
         """Keep a value only for as long as somebody holds it, if it can be read again; return whether that is so."""
-        if self._shelf is None or not self._shelf.lends(self):
-            return False
         if self._lent is None:
+            if self._shelf is None or not self._shelf.lends(self):  # asked once: it takes note of that
+                return False
             self._lent = WeakValueDictionary()
         try:
             self._lent[index] = value
@@ -198,12 +208,12 @@ class Chunk:
             return False
         return True
 
-    def _value(self, outcomes: payload.Outcomes, index: int, job: int) -> Ending:
-        if outcomes.dropped and self._shelf is not None:
-            outcomes.use_buffers(self._shelf.again(self))
+    def _value(self, outcomes: payload.Outcomes, buffers: Buffers | None, index: int, job: int) -> Ending:
+        if buffers is None and self._shelf is not None:
+            buffers = outcomes.use_buffers(self._shelf.again(self))
         read = plain_data.loads if self._plain else None
         try:
-            return twice(lambda: read(outcomes.each[index]) if read else outcomes.read(index)), None  # type: ignore[arg-type]
+            return twice(lambda: read(outcomes.each[index]) if read else outcomes.read(index, buffers)), None  # type: ignore[arg-type]
         except FailedTwiceError as unreadable:
             error = unreadable.__cause__
             shown = _shown(error)
@@ -324,11 +334,11 @@ class Record:
         self._firsts[at : at + 1] = [a for a, _ in rest]
         self._ends[at : at + 1] = [(b, holder) for _, b in rest]
 
-    def walk(self, stop: int) -> list[tuple[int, int, Holder]]:
-        """Return the runs of ended jobs below `stop`, in order, each with who knows how it ended."""
-        last = bisect_left(self._firsts, stop)
-        runs = zip(self._firsts[:last], self._ends[:last], strict=True)
-        return [(first, min(end, stop), holder) for first, (end, holder) in runs]
+    def walk(self, stop: int, first: int = 0) -> list[tuple[int, int, Holder]]:
+        """Return the runs of ended jobs from `first` on, below `stop`, in order, each with who knows how it ended."""
+        begin, last = max(0, bisect_right(self._firsts, first) - 1), bisect_left(self._firsts, stop)
+        runs = zip(self._firsts[begin:last], self._ends[begin:last], strict=True)
+        return [(max(a, first), min(end, stop), holder) for a, (end, holder) in runs if end > first]
 
     def run_of(self, job: int) -> Run:
         """Return the run of jobs with which an ended job ended."""

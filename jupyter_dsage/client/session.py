@@ -296,7 +296,7 @@ class Session(Attending):
             try:
                 self._ask(m.Settle).result(timeout)
             except SessionLost:
-                if self._over is not None:
+                if self._over is not None or not self.owned():
                     raise
                 continue  # the child that was asked was killed; the next one has all that was asked of it
             return
@@ -409,10 +409,14 @@ class Session(Attending):
         """Tell whether the caller runs in a callback, where waiting would wait for ever."""
         return self._link.on_thread()
 
-    def check_alive(self) -> None:
-        """Raise SessionLost if the session is over, or belongs to the process that this one was forked from."""
+    def check_owned(self) -> None:
+        """Raise SessionLost if the session belongs to the process that this one was forked from."""
         if os.getpid() != self._owner:
             raise SessionLost("This session belongs to the process that forked this one: spawn another here.")
+
+    def check_alive(self) -> None:
+        """Raise SessionLost if the session is over, or belongs to the process that this one was forked from."""
+        self.check_owned()
         if self._over is not None:
             raise SessionLost(f"Session {self.name!r} is over: {self._over} Spawn a new one.")
 
@@ -435,6 +439,7 @@ def _disown() -> None:
     """Leave the sessions to the process that this one was forked from: the socket and the numbers of jobs are its."""
     for session in _alive:
         session.disown()
+    _unread.clear()  # the other one reads in them
 
 
 os.register_at_fork(after_in_child=_disown)

@@ -360,10 +360,14 @@ class Raised:
         return Raised, (self.data, self.type_name, self.text, self.traceback, self.kind, self.said, self.arguments)
 
 
+_GONE = Buffers()
+"""What stands in the place of buffers that were let go of."""
+
+
 class Outcomes:
     """The outcomes of a run of jobs. Values that are not scalars stay pickled until someone looks."""
 
-    __slots__ = ("_buffers", "_views", "dropped", "each", "files", "outputs", "raised", "seconds", "values")
+    __slots__ = ("_buffers", "_views", "each", "files", "outputs", "raised", "seconds", "values")
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -371,8 +375,6 @@ class Outcomes:
         self.each: dict[int, bytes | Alone] = {}
         self._views: list[memoryview] = []
         self._buffers = Buffers()
-        self.dropped = False
-        """Whether what lay beside the pickles is not here any more."""
         self.raised: dict[int, Raised] = {}
         self.outputs: dict[int, str] = {}
         """The end of what a job printed."""
@@ -388,12 +390,17 @@ class Outcomes:
         self._views += beside.views
         self.each[index] = (data, first, len(self._views)) if beside.views else data
 
-    def read(self, index: int) -> Any:
-        """Return a value of `each`, fresh; raises whatever its classes raise."""
+    def read(self, index: int, buffers: Buffers | None = None) -> Any:
+        """Return a value of `each`, fresh; raises whatever its classes raise. `buffers`: those there were before."""
         entry = self.each[index]
         if isinstance(entry, bytes):
             return loads(entry)
-        return loads(entry[0], self._buffers.some(*entry[1:]))
+        return loads(entry[0], (buffers or self._buffers).some(*entry[1:]))
+
+    @property
+    def buffers(self) -> Buffers | None:
+        """What lies beside the pickles; None once it was let go of."""
+        return self._buffers if self._buffers is not _GONE else None
 
     def is_large(self, index: int) -> bool:
         """Tell whether there are buffers beside a value's pickle."""
@@ -401,13 +408,12 @@ class Outcomes:
 
     def drop_buffers(self) -> None:
         """Let go of what lies beside the pickles: every value has been read."""
-        self._buffers = Buffers()
-        self.dropped = True
+        self._buffers = _GONE
 
-    def use_buffers(self, data: Frame) -> None:
+    def use_buffers(self, data: Frame) -> Buffers:
         """Have again what lay beside the pickles: `data` is the payload from which these outcomes were loaded."""
-        self._buffers = unpack(data)[1]
-        self.dropped = False
+        self._buffers = again = unpack(data)[1]
+        return again
 
     def alone(self, index: int) -> Outcomes:
         """Return one job's outcome by itself, for a worker that could not `dump` all of them."""

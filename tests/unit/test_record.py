@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from jupyter_dsage.client.gathering import _Ahead
+from jupyter_dsage.client.ledger import Ledger
 from jupyter_dsage.client.record import Chunk, Ended, Record, exception
 from jupyter_dsage.errors import JobExitedError, RemoteError, RemoteTraceback
 from jupyter_dsage.wire import payload
@@ -202,3 +204,27 @@ def test_an_exit_is_never_raised_in_the_kernel() -> None:
         back = exception(describe(error))
         assert isinstance(back, JobExitedError)
         assert repr(error) in str(back)
+
+
+def test_what_is_read_ahead_of_jobs_that_were_retried_is_what_they_ended_with_last() -> None:
+    class Owner:
+        may_wait = staticmethod(lambda: True)
+        after = staticmethod(lambda _: None)
+
+    def chunk(*values: int | None) -> Chunk:
+        outcomes = Outcomes()
+        for index, value in enumerate(values):
+            outcomes.values.append(value)
+            outcomes.seconds.append(0.0)
+            if value is None:
+                outcomes.raised[index] = describe(ValueError("no"))
+        return Chunk(0, outcomes.dump())
+
+    ledger = Ledger("b", Owner())  # type: ignore[arg-type]
+    ahead = _Ahead(ledger)
+    ledger.grow(3)
+    ledger.end([(0, 3)], chunk(None, 1, 2), failed=[0])
+    assert ledger.reopen() == [(0, 1)]
+    ledger.end([(0, 1)], chunk(0))
+    ahead.read()
+    assert [ledger.job(number).result() for number in range(3)] == [0, 1, 2]
