@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from jupyter_dsage.client import place, which
+from jupyter_dsage.client.living import living
 from jupyter_dsage.client.start import find_child, start_child
 from jupyter_dsage.client.waiting import whole
 from jupyter_dsage.errors import UsageError
@@ -80,7 +81,7 @@ def attach(name: str | None = None, *, look: bool = False) -> Session:
     orders; the child does not stay for such a client. Raises UsageError where it cannot be told which one is
     meant, StartError if it cannot be revived.
     """
-    from jupyter_dsage.client.session import Session, living
+    from jupyter_dsage.client.session import Session
 
     record = which.meant(name)
     for session in living():
@@ -98,8 +99,6 @@ def attach(name: str | None = None, *, look: bool = False) -> Session:
 
 def found_here() -> Record | None:
     """Return the session of this kernel, or of this notebook, that `attach` would bring back; None if there is none."""
-    from jupyter_dsage.client.session import living
-
     here = {session.id for session in living()}
     records = [record for record in stored.records() if record.id not in here]
     return which.of_this_place(records)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_dsage import clock, settings
+from jupyter_dsage.client import living
 from jupyter_dsage.client.attending import Attending
 from jupyter_dsage.client.batch import Batch
 from jupyter_dsage.client.executor import DsageExecutor
@@ -42,10 +41,6 @@ if TYPE_CHECKING:
 
 _BATCH_BITS = 20
 """Batches that one client may open, as a power of two: their numbers do not meet those of other clients."""
-_alive: dict[Session, None] = {}
-"""In the order in which they were started."""
-_unread: list[str] = []
-"""Folders of sessions that are over and whose outcomes somebody may still look at; they go with this process."""
 
 
 class Session(Attending):
@@ -312,7 +307,7 @@ class Session(Attending):
         if self._started.store:
             forget(Path(self._started.store), keep=self._shelf.needs_journal())
             if self._shelf.needs_journal():
-                _unread.append(self._started.store)
+                living.keep_journal(self._started.store)
 
     def detach(self) -> None:
         """Let go of the session, which goes on with what there is to do; `attach` brings it back.
@@ -344,7 +339,7 @@ class Session(Attending):
 
     def enlist(self) -> None:
         """Make it one of those that `attach` finds in this process, and that end or are left with it."""
-        _alive[self] = None
+        living.enlist(self)
         if self._over is not None:
             self._gone()
 
@@ -426,28 +421,5 @@ class Session(Attending):
 
     def _gone(self) -> None:
         """See `Attending`."""
-        _alive.pop(self, None)
+        living.strike(self)
         self._functions.let_go()
-
-
-def living() -> list[Session]:
-    """Return the sessions that this process started and that have not ended, oldest first."""
-    return [session for session in list(_alive) if session.owned()]
-
-
-def _disown() -> None:
-    """Leave the sessions to the process that this one was forked from: the socket and the numbers of jobs are its."""
-    for session in _alive:
-        session.disown()
-    _unread.clear()  # the other one reads in them
-
-
-os.register_at_fork(after_in_child=_disown)
-
-
-@atexit.register
-def _end_all() -> None:
-    for session in list(_alive):
-        session.detach()
-    for folder in _unread:
-        shutil.rmtree(folder, ignore_errors=True)

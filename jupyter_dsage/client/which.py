@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.client import place
+from jupyter_dsage.client.living import living
 from jupyter_dsage.errors import UsageError
 from jupyter_dsage.store import sessions as stored
 from jupyter_dsage.store.holders import place as place_in_words
@@ -27,8 +28,6 @@ def meant(name: str | None) -> Record:
 
     Raises UsageError, with the sessions that it could be.
     """
-    from jupyter_dsage.client.session import living
-
     records = stored.records()
     here = {session.id for session in living()}
     if name is not None:

@@ -9,8 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.client.batch import Batch
+from jupyter_dsage.client.living import living
 from jupyter_dsage.client.opening import found_here, spawn
-from jupyter_dsage.client.session import living
 from jupyter_dsage.errors import UsageError
 from jupyter_dsage.process_identity import own_start
 from jupyter_dsage.store.sessions import read

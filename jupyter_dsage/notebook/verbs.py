@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.client import processes
+from jupyter_dsage.client.living import living
 from jupyter_dsage.client.opening import attach
 from jupyter_dsage.client.processes import columns
-from jupyter_dsage.client.session import living
 from jupyter_dsage.errors import UsageError
 from jupyter_dsage.notebook import sessions
 from jupyter_dsage.notebook.options import Option, is_option, take, words

@@ -17,7 +17,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 import jupyter_dsage as dsage
-from jupyter_dsage.client.session import living
+from jupyter_dsage.client.living import living
 from jupyter_dsage.testing.fake_session import FakeSession
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import payload

@@ -39,7 +39,7 @@ def begin(kernel):
     """Start a session under the name that all have."""
     kernel.run("%load_ext jupyter_dsage")
     kernel.run("%dsage start local:?slots=1")
-    return str(kernel.value("__import__('jupyter_dsage').client.session.living()[-1].id"))
+    return str(kernel.value("__import__('jupyter_dsage').client.living.living()[-1].id"))
 
 
 def refused(kernel, line):
