@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dsage.errors import UsageError
+from jupyter_dsage.errors import UnpicklableError
 from jupyter_dsage.wire import brief
 from jupyter_dsage.wire.payload import SCALARS, by_reference
 
@@ -107,11 +107,11 @@ def may_change(function: Any) -> bool:
 
 
 def check_generators(function: Any) -> None:
-    """Raise UsageError for a captured random generator: each job would start from the same state (P17)."""
+    """Raise UnpicklableError for a captured random generator: each job would start from the same state (P17)."""
     name = getattr(function, "__name__", type(function).__name__)
     for where, value in _named(function, name, set()):
         if _is_generator(value) or _is_generator(getattr(value, "__self__", None)):
-            raise UsageError(
+            raise UnpicklableError(
                 f"{where} is a random generator: every job would get a copy of its state, and so the same numbers. "
                 "Make one in the job, as in rng = np.random.default_rng([0, k]) for job k, or give each job its own."
             )
