@@ -22,7 +22,7 @@ from jupyter_dsage.client.record import Ended
 from jupyter_dsage.client.shelf import Shelf
 from jupyter_dsage.client.start import ChildKilledError, find_child
 from jupyter_dsage.client.waiting import Reply
-from jupyter_dsage.errors import DsageError, EngineError, SessionLost, StartError
+from jupyter_dsage.errors import DsageError, EngineError, SessionLost, StartError, UsageError
 from jupyter_dsage.process_identity import own_start
 from jupyter_dsage.store.sessions import read
 from jupyter_dsage.version import VERSION
@@ -122,6 +122,11 @@ class Attending:
             )
         self._synced.result(seconds)
 
+    def check_may_wait(self) -> None:
+        """Raise UsageError on the I/O thread, which brings all answers: to wait for one there would stop it."""
+        if self._link.on_thread():
+            raise UsageError("A callback must not wait for the session's answer: ask in another thread.")
+
     def watch(self, batch: int, callback: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
         """See `Batch.watch`."""
         watchers = self._watchers.setdefault(batch, [])
@@ -138,6 +143,7 @@ class Attending:
         return off
 
     def _ask(self, question: Callable[[int], m.Message]) -> Reply[str]:
+        self.check_may_wait()
         answer: Reply[str] = Reply()
         number = next(self._numbers)
         self._asks[number] = answer

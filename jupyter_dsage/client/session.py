@@ -144,7 +144,8 @@ class Session(Attending):
         if batch.function is None:
             raise UsageError(f"Batch {batch.name!r} grows by session.submit, not by add.")
         if not batch.mine:
-            batch.adopted(int(self._ask(lambda ask: m.Adopt(ask, batch.number)).result(settings.START_SECONDS)))
+            total = int(self._ask(lambda ask: m.Adopt(ask, batch.number)).result(settings.START_SECONDS))
+            self.call(lambda: batch.adopted(total))
         function = batch.function if fn is None else self.function(fn)
         if fn is not None and self._functions.is_service(function) != batch.plain:
             kind = "services" if batch.plain else "functions"
@@ -283,6 +284,7 @@ class Session(Attending):
 
     def wait_for_workers(self, timeout: float | None = None) -> bool:
         """Wait until every engine's workers have joined, or have failed to; return whether that came in time."""
+        self.check_may_wait()
         return self._pool.wait_for_workers(timeout)
 
     def settle(self, timeout: float | None = 30.0) -> None:
@@ -312,11 +314,13 @@ class Session(Attending):
     def detach(self) -> None:
         """Let go of the session, which goes on with what there is to do; `attach` brings it back.
 
-        What has not ended ends here as SessionLost. A session that is to die with its kernel (see `spawn`) dies.
+        What has not ended ends here as SessionLost. A session that is to die with its kernel (see `spawn`) dies. Raises
+        UsageError in a callback, which must not wait.
         """
         if not self.owned():
             return
         if self.stays or self._look:
+            self.check_may_wait()
             deadline = clock.monotonic() + settings.DIE_SECONDS
             for batch in list(self._by_number.values()):
                 batch.wait_drawn(deadline)

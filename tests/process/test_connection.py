@@ -147,6 +147,24 @@ def test_a_callback_may_raise_anything(kind, caplog):
     assert "exception calling callback" in caplog.text
 
 
+def test_a_callback_that_would_wait_for_the_session_is_told_so():
+    """It stopped the thread that brings the answer, for the whole of its timeout, or for ever."""
+    with FakeSession({"here": 1}) as session:
+        told, called = [], threading.Event()
+
+        def callback(_):
+            for wait in (session.settle, session.refresh, session.wait_for_workers):
+                try:
+                    wait()
+                except dsage.UsageError as error:
+                    told.append(str(error))
+            called.set()
+
+        session.submit(jobs.square, 2).add_done_callback(callback)
+        assert called.wait(20)
+        assert told == ["A callback must not wait for the session's answer: ask in another thread."] * 3
+
+
 def test_a_defect_of_the_io_thread_says_what_it_was_and_the_session_can_be_attached(session):
     batch = session.map(jobs.square, range(3))
     assert batch.results(timeout=20) == [0, 1, 4]
