@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import jupyter_dsage as dsage
-from jupyter_dsage.client.session import _end_all
+from jupyter_dsage.client.living import _end_all
 from tests.process import jobs
 from tests.until import until
 
@@ -95,6 +95,7 @@ def test_a_fork_that_exits_leaves_what_is_still_to_be_read_after_the_end():
     np = pytest.importorskip("numpy")
     with dsage.spawn("local:?slots=1") as session:
         batch = session.map(lambda number: np.full(20_000, number), range(3))
+        assert batch.wait(20)
         assert int(batch[1].result(20)[0]) == 1  # read, and held by nobody: it stands in the journal only
         store = session.store
     assert store is not None
