@@ -12,6 +12,8 @@ import concurrent.futures as cf
 import itertools
 import random
 import signal
+import sys
+import threading
 from concurrent.futures import CancelledError
 
 import pytest
@@ -312,16 +314,12 @@ def test_a_signals_handler_may_submit_while_the_main_thread_does(session):
         next(handled)
         submit()
 
-    before = signal.signal(signal.SIGALRM, handler)
-    try:
-        while next(handled) < 200:  # one at a time: handlers that come faster than they end would never end
-            signal.setitimer(signal.ITIMER_REAL, 0.0005)
+    with Alarms(1, handler):
+        while next(handled) < 200:
             for _ in range(20):
                 submit()
+            made[-1][0].result(SECONDS)
         name = session.map(jobs.square, range(100)).name
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
     assert all(job.result(SECONDS) == number**2 for job, number in made)
     assert session.batches[name].results(timeout=SECONDS) == [number**2 for number in range(100)]
 
@@ -344,28 +342,41 @@ def test_a_gap_in_the_numbers_is_refused_and_ends_the_batch_in_a_sentence(caplog
 
 
 class Alarms:
-    """While it is used as a context, raises KeyboardInterrupt in the main thread every 2 ms or so, by chance."""
+    """While it is used as a context, a thread sends the main thread a signal every 2 ms or so, by chance.
 
-    def __init__(self, seed):
+    Not the one of timers, which pytest's own timeout has. The handler raises KeyboardInterrupt, once after each time
+    that `on` is set; or `handler` is called instead.
+    """
+
+    def __init__(self, seed, handler=None):
         self._dice = random.Random(seed)
+        self._handler = handler or self._ring
+        self._main = threading.get_ident()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+        self.on = False
         self.count = 0
-        self._on = False
+
+    def _send(self):
+        while not self._over.wait(self._dice.uniform(0, 0.004)):
+            signal.pthread_kill(self._main, signal.SIGUSR1)
 
     def _ring(self, _number, _frame):
-        if self._on and self._dice.random() < 0.5:
+        if self.on:
+            self.on = False
             self.count += 1
             raise KeyboardInterrupt
 
     def __enter__(self):
-        self._before = signal.signal(signal.SIGALRM, self._ring)
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-        self._on = True
+        self._before = signal.signal(signal.SIGUSR1, self._handler)
+        self._thread.start()
         return self
 
     def __exit__(self, *_):
-        self._on = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self._before)
+        self.on = False
+        self._over.set()
+        self._thread.join()
+        signal.signal(signal.SIGUSR1, self._before)
 
 
 def some_calls(tried, made):
@@ -383,16 +394,20 @@ def some_calls(tried, made):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one that falls into a finalizer
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4))])
-def test_two_thousand_interrupts_at_random_moments_tear_nothing(shared, seed):
+def test_two_thousand_interrupts_at_random_moments_tear_nothing(shared, seed, monkeypatch):
     shared.check()
     made = []
-    alarms = Alarms(seed)
-    while alarms.count < 2000:
-        try:
-            with alarms:
+    monkeypatch.setattr(
+        sys, "unraisablehook", lambda _: None
+    )  # pytest's fails where an interrupt falls into a finalizer
+    with Alarms(seed) as alarms:
+        while alarms.count < 2000:
+            try:
+                alarms.on = True
                 some_calls(shared, made)
-        except KeyboardInterrupt:
-            continue
+                alarms.on = False
+            except KeyboardInterrupt:
+                continue
     for job, number in made:
         assert job.result(SECONDS) == number**2
     shared.check()
