@@ -109,7 +109,7 @@ class Job(Future[Any]):
                 return
         try:
             fn(self)
-        except Exception:
+        except Exception:  # as in concurrent.futures: what a callback raises is logged; an interrupt passes
             log.exception("exception calling callback for %r", self)
 
     def cancel(self) -> bool:
