@@ -66,6 +66,8 @@ class Worker:
     """(batch, job) after its last lease: where it goes on when segments matter."""
     held: list[int] = field(default_factory=list)
     """The leases that lapsed when its host fell silent, and that it may still be running."""
+    outdated: bool = False
+    """New workers were asked for while it was starting, so it leaves as soon as it has joined."""
     idle_since: float | None = None
     """Since when it has had no work, where its engine lets go of such workers."""
 

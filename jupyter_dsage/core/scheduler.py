@@ -131,7 +131,9 @@ class Scheduler:
             return
         worker.stage = Stage.READY
         del self.pool.starting[number]
-        if not self.pool.engines[worker.engine].away:
+        if worker.outdated:
+            engines.retire(self, worker)
+        elif not self.pool.engines[worker.engine].away:
             self.has_room(worker)
         self.order(c.TellPool())
 
@@ -220,6 +222,7 @@ class Scheduler:
     def _refresh(self, now: float) -> None:
         engines.revive(self, now)
         for worker in self.pool.workers.values():
+            worker.outdated = worker.stage is Stage.STARTING
             if worker.stage is Stage.READY:
                 engines.retire(self, worker)
         self.order(c.TellPool())

@@ -169,6 +169,20 @@ def test_what_was_cancelled_before_the_silence_still_keeps_its_worker_busy_after
     assert desk.told(c.StopWorker) == [c.StopWorker("a", 1)]
 
 
+def test_a_worker_that_was_starting_when_new_ones_were_asked_for_leaves_as_it_joins():
+    desk = Desk()
+    desk.open(1)
+    desk.tell(e.EngineOpened("b", 1))
+    (started,) = desk.told(c.StartWorker)
+    desk.tell(e.RefreshAsked())
+    desk.tell(e.WorkerJoined(started.worker))
+    assert desk.told(c.StopWorker) == [c.StopWorker("b", started.worker)]
+    desk.lose(started.worker)
+    (started,) = desk.told(c.StartWorker)
+    desk.tell(e.WorkerJoined(started.worker))
+    assert desk.told(c.StopWorker) == []
+
+
 @pytest.mark.parametrize("job", [None, 0])
 def test_a_worker_that_died_meanwhile_is_charged_by_its_page_alone(job):
     desk = Hosts()
