@@ -9,26 +9,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
-
-# ipykernel's debugger would complain about frozen modules; nobody debugs here
-os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
 import nbformat
 import pytest
-from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_core.utils import ensure_event_loop
 from nbclient import NotebookClient
 
-from tests.leftovers import PATIENCE, Watch
+from tests.process.magics_kernel import KERNELS, SECONDS, magics_kernel
 from tests.until import until
 from tests.worker_server import worker_server
-
-SECONDS = 60
-KERNELS = Path(sys.prefix) / "share" / "jupyter" / "kernels"
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 GATE = """
 def wait_for(path):
@@ -40,106 +30,10 @@ def wait_for(path):
 """
 
 
-@dataclass
-class Answer:
-    """What a cell showed."""
-
-    status: str = ""
-    ename: str = ""
-    out: str = ""
-    err: str = ""
-    traceback: str = ""
-    shown: list[dict[str, object]] = field(default_factory=list)
-
-    @property
-    def value(self) -> str:
-        return self.shown[-1]["text/plain"]
-
-
-class Notebook:
-    """A kernel and its front end."""
-
-    def __init__(self, client: BlockingKernelClient) -> None:
-        self._client = client
-
-    def cell(self, code: str) -> Answer:
-        """Execute a cell, whatever comes of it."""
-        answer = Answer()
-
-        def take(message):
-            kind, content = message["msg_type"], message["content"]
-            if kind == "stream" and content["name"] == "stdout":
-                answer.out += content["text"]
-            elif kind == "stream":
-                answer.err += content["text"]
-            elif kind == "error":
-                answer.traceback += COLOURS.sub("", "\n".join(content["traceback"]))
-            elif kind in {"display_data", "execute_result"}:
-                answer.shown.append(content["data"])
-
-        reply = self._client.execute_interactive(code, timeout=SECONDS, output_hook=take, store_history=True)["content"]
-        answer.status, answer.ename = reply["status"], reply.get("ename", "")
-        return answer
-
-    def run(self, code: str) -> Answer:
-        """Execute a cell that must succeed."""
-        answer = self.cell(code)
-        assert answer.status == "ok", answer.err + answer.traceback
-        return answer
-
-    def value(self, expression: str) -> object:
-        """Return the value of an expression, which has a plain repr."""
-        return eval(self.run(f"print(repr(({expression})))").out)  # noqa: S307
-
-    def refused(self, code: str) -> str:
-        """Execute a cell that must be refused with a sentence and the usage, and no traceback; return what it says."""
-        answer = self.cell(code)
-        assert (answer.status, answer.ename, answer.traceback) == ("error", "UsageError", "")
-        sentence, usage, rest = answer.err.removeprefix("UsageError: ").split("\n")
-        assert usage.startswith(("Usage: %%scatter", "Usage: %dsage"))
-        assert rest == ""
-        return sentence
-
-    def tab(self, code: str) -> list[str]:
-        """Press Tab at the end of a cell; return the cells that it offers."""
-        content = self._client.complete(code, reply=True, timeout=SECONDS)["content"]
-        return [code[: content["cursor_start"]] + match for match in content["matches"]]
-
-    def told(self, code: str) -> str:
-        """Return what the front end shows of a cell such as ``%%scatter?``."""
-        reply = self._client.execute(code, reply=True, timeout=SECONDS)["content"]
-        return COLOURS.sub("", reply["payload"][0]["data"]["text/plain"])
-
-
 @pytest.fixture(scope="module")
 def notebook():
-    watch = Watch()
-    with tempfile.TemporaryDirectory(prefix="magics-") as folder:  # a short path: sockets live in it
-        manager = KernelManager(
-            kernel_name="python3",
-            kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(KERNELS)]),
-            transport="ipc",
-            connection_file=str(Path(folder) / "kernel.json"),
-        )
-        manager.start_kernel(cwd=folder)
-        client = manager.blocking_client()
-        client.start_channels()
-        try:
-            client.wait_for_ready(SECONDS)
-            made = Notebook(client)
-            made.run("%load_ext jupyter_dsage\n" + GATE)
-            made.run("%dsage start local:?slots=2")
-            made.run("%%scatter first for x in range(1) --quiet\nx")
-            assert made.value("first.session.wait_for_workers(30)")  # before any test counts processes
-            own = Path(made.value("str(first.session._started.folder)"))
-            yield made
-            made.run("%dsage die --all")
-        finally:
-            client.stop_channels()
-            manager.shutdown_kernel()
-            manager.cleanup_resources()
-            ensure_event_loop().close()  # jupyter_client's own, which it leaves open
-    until(lambda: not [*watch.processes(), *filter(Path.exists, [own])], PATIENCE)
+    with magics_kernel(GATE) as made:
+        yield made
 
 
 @pytest.fixture
@@ -251,7 +145,6 @@ def test_using_calls_the_last_def_with_the_pairs(notebook):
 def test_using_without_a_def_is_refused(notebook):
     sentence = "The cell has no 'def' at its top level: the last one is the function that jobs call."
     assert notebook.refused("%%scatter h using in_list\nx = 1") == sentence
-    assert "'async def'" in notebook.refused("%%scatter h using in_list\nasync def f(x): pass")
     assert notebook.refused("%%scatter h using [3]\ndef f(x): pass").startswith(
         "Job 0 is 3, not an (args, kwargs) pair"
     )
@@ -290,8 +183,6 @@ def test_what_only_a_function_may_say_is_refused(notebook):
     for statement, word, number in (
         ("return x", "return", 2),
         ("if x:\n    yield x", "yield", 3),
-        ("y = [await x for x in y]", "await", 2),
-        ("async with x: pass", "async", 2),
     ):
         sentence = notebook.refused(f"%%scatter h for x in range(3)\n{statement}")
         assert sentence.startswith(f"Line {number} of the cell says '{word}', but the body of a loop has no place for")
