@@ -13,6 +13,10 @@ class UsageError(DsageError, ValueError):
     """A call was given something it cannot use; the sentence says which argument and what it takes."""
 
 
+class CellBodyError(UsageError):
+    """The body of a ``%%scatter`` cell says what its jobs could not do; the sentence says in which line. Change it."""
+
+
 class CellSyntaxError(DsageError):
     """The body of a ``%%scatter`` cell is no Python; it is shown like any cell's SyntaxError. Correct that line."""
 

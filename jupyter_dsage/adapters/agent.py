@@ -79,7 +79,8 @@ class Agent:
         self.kept_bytes = 0
         cwd, path = place
         self._folder = new_host_folder(runtime_folder())
-        setup = m.SupervisorSetup("", self._folder, cwd or os.getcwd(), path or tuple(sys.path))  # noqa: PTH109
+        place = cwd or os.getcwd(), path or tuple(sys.path)  # noqa: PTH109
+        setup = m.SupervisorSetup("", self._folder, *place, follow=bool(path))
         self._room: Room[Agent] = Room(dial, "client", b"", setup, UnixNetwork(), self._poller, log, self)
         self._room.slots = MOST_SLOTS
         self._thread = threading.Thread(target=self._serve, name="dsage-agent", daemon=True)

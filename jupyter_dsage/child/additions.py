@@ -87,7 +87,7 @@ class Additions:
             raise MissingError(f"The function of batch {opened.name!r} is not known any more.")
         message, frames = self._payloads.function(opened.function)
         plain = isinstance(message, m.Service)
-        place = (self._setup.cwd, self._setup.path)
+        place = self._payloads.place_of(opened.function) or (self._setup.cwd, self._setup.path)
         asked = spare.Evaluate(question.text, opened.bare, plain, *place)
         client = self._clients[peer].number
         self._spares.ask(

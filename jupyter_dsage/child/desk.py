@@ -23,7 +23,7 @@ from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from jupyter_dsage.child.clients import Clients
     from jupyter_dsage.child.payloads import Payloads
@@ -61,6 +61,7 @@ class Desk:
         sights: Sights,
         handle: Callable[[Event], None],
         about_engine: Callable[[AboutEngine], str],
+        set_environment: Callable[[Iterable[tuple[str, str]]], None],
         leave: Callable[[str], None],
     ) -> None:
         self._scheduler = scheduler
@@ -72,6 +73,7 @@ class Desk:
         self._views = sights.views
         self._handle = handle
         self._about_engine = about_engine
+        self._set_environment = set_environment
         self._leave = leave
         self.additions = Additions(setup, payloads, clients, recorder, sights.spares, self._request)
         self._syncs: list[Iterator[None]] = []
@@ -201,6 +203,8 @@ class Desk:
             case m.Order():
                 self._order(peer, message)
             case m.Refresh():
+                if message.variables:
+                    self._set_environment(message.variables)
                 self._handle(e.RefreshAsked())
                 count = len(self._scheduler.pool.workers)
                 text = f"refresh: {count} workers are being replaced, busy ones when their jobs are done"

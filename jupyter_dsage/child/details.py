@@ -99,9 +99,9 @@ class Details:
         segment = batch.segment_of(job)
         plain = segment.service is not None
         ended = batch.jobs.state_of(job) in _TOLD and bool(self._setup.store)
-        row, frame = self._payloads.place(segment.number)
+        row, frame = self._payloads.row_of(segment.number)
         index = job - segment.first
-        place = (self._setup.cwd, self._setup.path)
+        place = self._payloads.place_of(segment.function) or (self._setup.cwd, self._setup.path)
         read = spare.ReadJob(self._setup.store, batch.number, job, plain, ended, row, index, *place)
         return read, [] if row or frame is None else [frame]
 

@@ -77,6 +77,8 @@ class Child:
         self._engines: dict[str, Engine] = {}
         self._setups: dict[str, EngineSetup] = {}
         """How each engine was set up, for a child that may come after this one."""
+        self._environment: tuple[tuple[str, str], ...] = ()
+        """What a client had its workers get; empty: what this process has."""
         self._removed: list[Engine] = []
         """Engines that were let go of, and may still be ending."""
         self._sights = Sights(
@@ -105,6 +107,7 @@ class Child:
             self._sights,
             self._handle,
             self.about_engine,
+            self.set_environment,
             self.leave,
         )
         self._deadline: float | None = None
@@ -244,9 +247,12 @@ class Child:
                 self._handle(event)
 
     def _made(self, setup: EngineSetup) -> Engine:
-        host = m.SupervisorSetup("", self._setup.folder, self._setup.cwd, self._setup.path, keep=self._setup.store)
+        place = (self._setup.cwd, self._setup.path)
+        host = m.SupervisorSetup("", self._setup.folder, *place, keep=self._setup.store, follow=True)
         lineage = self._journal.meta("lineage") if self._journal else ""
         engine = self._make_engine(msgspec.structs.replace(setup, lineage=lineage), host, self._network, self._poller)
+        if self._environment:
+            engine.set_environment(self._environment)
         self._engines[engine.name] = engine
         self._setups[engine.name] = setup
         self._keep_engines()
@@ -308,6 +314,12 @@ class Child:
         known = self._scheduler.pool.workers.get(worker)
         if known is not None and not known.leases:
             self._views.idle(worker)
+
+    def set_environment(self, variables: Iterable[tuple[str, str]]) -> None:
+        """Have workers of this host that start from now on get an environment; what `spawn` was given stays in it."""
+        self._environment = tuple({**dict(variables), **dict(self._setup.env)}.items())
+        for engine in self._engines.values():
+            engine.set_environment(self._environment)
 
     def about_engine(self, message: m.AddEngine | m.RemoveEngine | m.ScaleEngine) -> str:
         """Add, remove or scale an engine; return what was done, in one sentence."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jupyter_dsage.wire import messages as m
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jupyter_dsage.wire import messages as m
     from jupyter_dsage.wire.codec import Frame
 
 
@@ -41,6 +42,11 @@ class Payloads:
         """Return the service's name where a function is one, else None."""
         return getattr(self._functions[function][0], "service", None)
 
+    def place_of(self, function: str) -> tuple[str, tuple[str, ...]] | None:
+        """Return where a function's sender worked and imported from; None where that is not known."""
+        message = self._functions[function][0] if function in self._functions else None
+        return (message.cwd, message.path) if isinstance(message, m.Function) and message.cwd else None
+
     def add_segment(self, frame: Frame) -> int:
         """Keep a segment; return the number it is known by."""
         number = self._next_segment
@@ -60,7 +66,7 @@ class Payloads:
             return self._read(self._rows[number])
         return self._segments[number]
 
-    def place(self, number: int) -> tuple[int, Frame | None]:
+    def row_of(self, number: int) -> tuple[int, Frame | None]:
         """Return where a segment's bytes are: its row in the journal, or else (0) they themselves, if they are here."""
         row = self._rows.get(number, 0)
         return row, None if row else self._segments.get(number)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from jupyter_dsage import clock
 from jupyter_dsage.client.details import describe
-from jupyter_dsage.client.feeder import Feeder, Source, add_note
+from jupyter_dsage.client.feeder import Feeder, Source
 from jupyter_dsage.client.gathering import Gathering
 from jupyter_dsage.client.job import Job
 from jupyter_dsage.client.ledger import CANCELLED, Ledger
@@ -16,6 +16,7 @@ from jupyter_dsage.client.record import Ended
 from jupyter_dsage.errors import SessionLost
 from jupyter_dsage.wire import brief, data_calls, payload
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire.notes import add_note
 from jupyter_dsage.wire.safe_text import safely
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from jupyter_dsage.client.record import Chunk
 from jupyter_dsage.wire import brief
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jupyter_dsage.client.batch import Batch
     from jupyter_dsage.client.job import Job
     from jupyter_dsage.client.record import Holder
@@ -48,3 +50,16 @@ def _told(chunk: Chunk, job: int) -> dict[str, Any]:
             "args": raised.arguments or None,
         }
     return out
+
+
+def which(name: str, job: int, holder: Holder, given: Callable[[], str | None], worker: Callable[[int], str]) -> str:
+    """Return which job it was and where it ran: ``job 2 of hist, x=2, on local/1, attempt 1``.
+
+    `name`: its batch's; `given`: its arguments as far as this process has them; `worker`: number -> name.
+    """
+    told = holder if isinstance(holder, Chunk) else None
+    raised = told.raised(job) if told else None
+    parts = [f"job {job} of {name}", (raised.arguments if raised else "") or given() or ""]
+    if told:
+        parts += [f"on {worker(told.worker)}", f"attempt {told.attempts.get(job, 1)}"]
+    return ", ".join(part for part in parts if part)

@@ -94,12 +94,6 @@ class Source:
         return len(items), data
 
 
-def add_note(error: BaseException, note: str) -> None:
-    """Do what ``add_note`` does, also with an exception that refuses to be changed, as a frozen dataclass does."""
-    before = vars(error).get("__notes__")
-    BaseException.__setattr__(error, "__notes__", [*(before if isinstance(before, list) else ()), note])
-
-
 def source_of(jobs: Iterable[Any], function: str, *, bare: bool, plain: bool) -> Source:
     """Return the source for what a user gave; anything with a length is copied (shallowly)."""
     if isinstance(jobs, (tuple, range)):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import ids
+from jupyter_dsage.client.surroundings import Surroundings
 from jupyter_dsage.errors import UnknownServiceError
 from jupyter_dsage.services import SHIPPED
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire import payload
-from jupyter_dsage.wire.captures import Captures, check_generators
+from jupyter_dsage.wire.captures import Captures, check_captured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from jupyter_dsage.client.surroundings import Place
     from jupyter_dsage.wire.payload import Frame
 
     Function = Callable[..., Any] | str
@@ -39,27 +41,36 @@ class Functions:
         self._offered = offered
         self._sent: dict[str, bool] = {}
         """Functions that were sent, by id, and whether each is a service; no payload, of which there may be many."""
-        self._pickled: dict[int, tuple[Captures, str]] = {}
-        """id of a function object -> what it had captured when it was pickled, and its function id."""
-        self.fixed: dict[Callable[..., Any], str] = {}
-        """Functions that travel by name, and so never change -> function id."""
+        self._pickled: dict[int, tuple[Captures, Place, str]] = {}
+        """id of a function object -> what it had captured when it was pickled, where that was, and its function id."""
+        self._surroundings = Surroundings()
+        self._fixed: tuple[Place | None, dict[Callable[..., Any], str]] = None, {}
+        """A place, and the functions that travel by name, and so never change -> function id there."""
 
     def id_of(self, fn: Function) -> str:
         """Return the id of a function, sending it if the child does not have it; see `Session.scatter` for errors."""
         if isinstance(fn, str):
             return self._service(fn)
-        known = self._pickled.get(id(fn))
-        if known is not None and known[0].same(fn):
-            return known[1]
-        check_generators(fn)
-        name = self._send(payload.dump_function(fn))
+        known, here = self._pickled.get(id(fn)), self._surroundings.now()
+        if known is not None and known[1] is here and known[0].same(fn):
+            return known[2]
+        check_captured(fn)
+        name = self._send(payload.dump_function(fn), here)
+        captures = Captures(fn)
         if len(self._pickled) >= _KEPT:
             self._pickled.clear()
-            self.fixed.clear()
-        captures = self._pickled[id(fn)] = Captures(fn), name
-        if captures[0].fixed:
-            self.fixed[fn] = name
+            self._fixed = None, {}
+        self._pickled[id(fn)] = captures, here, name
+        if captures.fixed:
+            if self._fixed[0] is not here:
+                self._fixed = here, {}
+            self._fixed[1][fn] = name
         return name
+
+    def fixed_id(self, fn: Callable[..., Any]) -> str | None:
+        """Return the id of a function that travels by name and was sent as things are now; else None."""
+        here, fixed = self._fixed
+        return fixed.get(fn) if here is self._surroundings.now() else None
 
     def is_service(self, function: str) -> bool:
         """Tell whether an id is that of a service: its jobs and outcomes are plain data."""
@@ -71,7 +82,7 @@ class Functions:
 
     def _service(self, name: str) -> str:
         if name in self._registered:
-            return self._send(self._registered[name])
+            return self._send(self._registered[name], self._surroundings.now())
         function = f"service:{name}"
         if function in self._sent:
             return function
@@ -86,9 +97,9 @@ class Functions:
         self._sent[function] = True  # after it: an interrupt between the two has it sent again
         return function
 
-    def _send(self, data: Frame) -> str:
-        function = ids.function_id(data)
+    def _send(self, data: Frame, here: Place) -> str:
+        function = ids.function_id(data, here)
         if function not in self._sent:
-            self._post(m.Function(function), data)
+            self._post(m.Function(function, *here), data)
             self._sent[function] = False  # after it: an interrupt between the two has it sent again
         return function

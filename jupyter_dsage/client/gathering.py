@@ -6,6 +6,7 @@ import gc
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from jupyter_dsage import clock, settings
+from jupyter_dsage.client.details import which
 from jupyter_dsage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.job import Job
     from jupyter_dsage.client.ledger import Ledger
     from jupyter_dsage.client.record import Ending, Holder
+    from jupyter_dsage.client.session import Session
 
 T = TypeVar("T")
 Errors = Literal["raise", "return", "skip"]
@@ -38,6 +40,7 @@ class Gathering:
     """What `Batch` offers to who waits. `_open`: sources whose last job has no number yet."""
 
     name: str
+    session: Session
     ledger: Ledger
     _open: list[Source]
     _feed_error: BaseException | None
@@ -46,6 +49,17 @@ class Gathering:
     def number_calls(self) -> None:
         """See `Batch.number_calls`."""
         raise NotImplementedError
+
+    def _arguments(self, number: int) -> str | None:
+        """See `Batch`."""
+        raise NotImplementedError
+
+    def which(self, number: int, holder: Holder) -> str:
+        """Return which job one is and where it ran, in words; `holder` knows how it ended."""
+        return which(self.name, number, holder, lambda: self._arguments(number), self.session.worker_name)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Batch stays in this process: pass its values, batch.results()")
 
     def ready(self) -> bool:
         """Tell whether all jobs present have ended."""
@@ -113,13 +127,13 @@ class Gathering:
         values: list[Any] = []
         for a, b, holder in runs:
             scalars = holder.scalars(a, b)
-            endings = [] if scalars is not None else [holder.ending(number) for number in range(a, b)]
+            endings = [] if scalars is not None else [self.ledger.told(holder, number) for number in range(a, b)]
             values += scalars or ()
             for value, error in endings:
                 if error is None:
                     values.append(value)
                 elif errors == "raise":
-                    raise error
+                    raise BaseException.with_traceback(error, None)  # without the lines of who asked before
                 elif errors == "return":
                     values.append(error)
         if self._feed_error is not None and errors == "raise":

@@ -145,14 +145,14 @@ class Job(Future[Any]):
             return values[self.index - first]
         value, error = self._wait(timeout)
         if error is not None:
-            raise error
+            raise BaseException.with_traceback(error, None)  # without the lines of who asked before
         return value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the job's exception, or None if it returned a value; raises as `result` but for that."""
         _, error = self._wait(timeout)
         if isinstance(error, CancelledError):
-            raise error
+            raise BaseException.with_traceback(error, None)
         return error
 
     def _wait(self, timeout: float | None) -> tuple[Any, BaseException | None]:
@@ -180,7 +180,7 @@ class Job(Future[Any]):
         return f"<Job {self.index} of batch {self._ledger.name!r}: {state}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError("A Job belongs to this process and cannot be pickled: pass its result instead.")
+        raise TypeError("a Job stays in this process: pass its value, job.result()")
 
 
 class _Snapshots:

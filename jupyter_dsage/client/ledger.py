@@ -17,6 +17,7 @@ from jupyter_dsage.client.record import Chunk, Ended, Ending, Holder, Record
 from jupyter_dsage.client.waiting import Waiters
 from jupyter_dsage.core.ranges import Ranges, Run
 from jupyter_dsage.errors import UsageError
+from jupyter_dsage.wire.notes import note_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
         def look_output(self, job: int) -> str:
             """Return what a job that runs has printed so far."""
+
+        def which(self, number: int, holder: Holder) -> str:
+            """Return which job one is and where it ran, in words."""
 
 
 T = TypeVar("T")
@@ -131,11 +135,19 @@ class Ledger:
             values = holder.scalars(first, stop)
             if values is not None:
                 self.recent = (first, stop - first, values)
-        ending = holder.ending(job.index)
+        ending = self.told(holder, job.index)
         if self._single and isinstance(holder, Chunk) and holder.hand_over(job):
             self._keepers[job.index] = job
             self._jobs.pop(job.index, None)
         return job.handed or ending
+
+    def told(self, holder: Holder, number: int) -> Ending:
+        """Return how a job ended, as who knows it tells; below an exception stands which job raised it."""
+        ending = holder.ending(number)
+        error = ending[1]
+        if error is not None and holder.state != "cancelled":
+            note_once(error, self.owner.which(number, holder))
+        return ending
 
     def _found(self, job: Job) -> tuple[Holder | None, Run | None]:
         """Return who knows how a job ended, and the run of jobs that ended with it, if it was not retried since."""

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from jupyter_dsage.client import place, which
 from jupyter_dsage.client.living import living
 from jupyter_dsage.client.start import find_child, start_child
+from jupyter_dsage.client.surroundings import check_environment
 from jupyter_dsage.client.waiting import whole
 from jupyter_dsage.errors import UsageError
 from jupyter_dsage.lazy import psutil
@@ -32,6 +33,7 @@ def spawn(
     journal: bool = True,
     on_kernel_exit: Literal["stay", "die"] | None = None,
     services: Mapping[str, Callable[..., Any]] | None = None,
+    env: Mapping[str, str] | None = None,
     log: IO[str] | IO[bytes] | None = None,
 ) -> Session:
     """Start a session: a background process with one local worker per core, or with the engines that `urls` names.
@@ -41,9 +43,10 @@ def spawn(
     that nothing is lost when a process is killed;
     `on_kernel_exit`: ``"stay"`` goes on when this process ends, for `attach` to find, ``"die"`` ends then (left out:
     stay in a notebook, die in a script, and where a notebook runs without a front end); `services`: functions that jobs
-    may call by name (``{"/square": square}``); `log`: an open file for the child's log. Returns when the child listens;
-    workers start meanwhile. Raises EngineError for a URL that cannot be used, UnpicklableError for a service that
-    cannot travel, UsageError for what contradicts itself, StartError if the child does not start.
+    may call by name (``{"/square": square}``); `env`: environment variables for the workers of this host, beside those
+    that this process has (``{"OMP_NUM_THREADS": "1"}``); `log`: an open file for the child's log. Returns when the
+    child listens; workers start meanwhile. Raises EngineError for a URL that cannot be used, UnpicklableError for a
+    service that cannot travel, UsageError for what contradicts itself, StartError if the child does not start.
     """
     if on_kernel_exit not in (None, "stay", "die"):
         raise UsageError(f"on_kernel_exit={on_kernel_exit!r} is unknown: use 'stay' or 'die'.")
@@ -52,14 +55,14 @@ def spawn(
     stay = journal and (
         on_kernel_exit == "stay" or (on_kernel_exit is None and bool(place.kernel()) and place.looked_at())
     )
-    engines = parse_urls(urls)
+    engines, variables = parse_urls(urls), check_environment(env)
     for service in (services or {}).values():
         from jupyter_dsage.wire import payload
 
         payload.dump_function(service)  # before anything starts: one that cannot travel is named here
 
     def start() -> Session:
-        starting = start_child(engines, log, name=name, journal=journal, stay=stay)
+        starting = start_child(engines, log, name=name, journal=journal, stay=stay, env=variables)
         try:
             from jupyter_dsage.client.session import Session  # 50 ms, while the child loads too
 

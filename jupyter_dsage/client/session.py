@@ -21,6 +21,7 @@ from jupyter_dsage.client.link import ChildLink
 from jupyter_dsage.client.options import check_name, check_options
 from jupyter_dsage.client.record import Chunk
 from jupyter_dsage.client.submit import Submitter
+from jupyter_dsage.client.surroundings import environment
 from jupyter_dsage.errors import DsageError, SessionLost, UsageError
 from jupyter_dsage.process_identity import own_start
 from jupyter_dsage.store.sessions import forget, let_go
@@ -122,7 +123,7 @@ class Session(Attending):
     def submit(self, fn: Function, /, *args: Any, **kwargs: Any) -> Job:
         """Run one call; returns its `Job`. Consecutive calls gather in a batch, ``"submit"`` or ``"calls"``."""
         if not kwargs and type(fn) is FunctionType and self._quick is not None:
-            known = self._functions.fixed.get(fn)
+            known = self._functions.fixed_id(fn)
             job = None if known is None else self._quick.quick(known, args)
             if job is not None:
                 return job
@@ -255,6 +256,9 @@ class Session(Attending):
         """Have an engine run this many jobs at once; returns the child's answer, one sentence."""
         return self._pool.scale(url, slots, timeout)
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a Session stays in this process: a job cannot use the session that it runs in")
+
     # --- the session ---------------------------------------------------------------------------------------
 
     @property
@@ -265,9 +269,11 @@ class Session(Attending):
     def refresh(self, timeout: float | None = 30.0) -> str:
         """Have idle workers replaced now, and busy ones when their jobs are done, so that modules are read anew.
 
+        Workers of this host get this process's environment variables as they are now, and those that `spawn` was given.
         Returns the child's answer, one sentence.
         """
-        return self._ask(m.Refresh).result(timeout)
+        variables = () if self._look else environment()
+        return self._ask(lambda ask: m.Refresh(ask, variables)).result(timeout)
 
     def log_tail(self, lines: int) -> str:
         """Return the last lines of the child's log."""

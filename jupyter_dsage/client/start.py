@@ -21,6 +21,7 @@ import msgspec
 from jupyter_dsage import clock, private_files, settings
 from jupyter_dsage.client import place
 from jupyter_dsage.client.child_process import ChildProcess, OtherChild, Started
+from jupyter_dsage.client.surroundings import Surroundings
 from jupyter_dsage.errors import StartError, UsageError
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.store.sessions import Record
 
     Log = IO[str] | IO[bytes] | None
+    Env = tuple[tuple[str, str], ...]
 
 
 _NO_JOURNAL = "There is no place for the session's journal:"
@@ -53,9 +55,15 @@ class ChildKilledError(StartError):
 
 
 def start_child(
-    engines: Sequence[EngineURL], log: Log = None, *, name: str | None = None, journal: bool = True, stay: bool = False
+    engines: Sequence[EngineURL],
+    log: Log = None,
+    *,
+    name: str | None = None,
+    journal: bool = True,
+    stay: bool = False,
+    env: Env = (),
 ) -> Starting:
-    """Start the child of a new session; its log goes to an open file, else to its folder.
+    """Start the child of a new session; its log goes to an open file, else to its folder; `env`: see `ChildSetup`.
 
     Raises StartError; UsageError for a log that is no file.
     """
@@ -66,13 +74,21 @@ def start_child(
             stack.callback(shutil.rmtree, store, ignore_errors=True)
         folder = _new_runtime_folder()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        starting = _started_new(session, store, folder, engines, log, name, stay=stay)
+        starting = _started_new(session, store, folder, engines, log, name, stay=stay, env=env)
         stack.pop_all()  # whatever was raised before this, both folders go
     return starting
 
 
 def _started_new(
-    session: str, store: str, folder: str, engines: Sequence[EngineURL], log: Log, name: str | None, *, stay: bool
+    session: str,
+    store: str,
+    folder: str,
+    engines: Sequence[EngineURL],
+    log: Log,
+    name: str | None,
+    *,
+    stay: bool,
+    env: Env,
 ) -> Starting:
     """Write the record of a new session and start its child in these folders."""
     setup = ChildSetup(
@@ -81,13 +97,13 @@ def _started_new(
         os.getpid(),
         own_start(),
         tuple(engine.setup() for engine in engines),
-        _cwd(),
-        tuple(entry or _cwd() for entry in sys.path),
+        *Surroundings().now(),
         store,
         stay,
         settings.IDLE_SECONDS,
         name or "",
         sys.executable,
+        env,
     )
     if store:
         here = place.here()
@@ -189,6 +205,7 @@ class Starting:
                     stdout=subprocess.PIPE,
                     stderr=_descriptor(log) if log is not None else own,
                     start_new_session=True,
+                    env={**os.environ, **dict(setup.env)},
                 )
             except BaseException:  # whatever it is, the folder goes; raised again
                 shutil.rmtree(folder, ignore_errors=True)
@@ -247,13 +264,6 @@ class Starting:
             if not data:
                 raise OSError(f"it ended with exit code {process.wait()}")
             word += data
-
-
-def _cwd() -> str:
-    try:
-        return str(Path.cwd())
-    except OSError:
-        return "/"  # the directory was removed under us
 
 
 def _descriptor(log: IO[str] | IO[bytes]) -> int:

@@ -62,6 +62,8 @@ class LocalHost:
         poller.watch(self._listener)
         self.gone = True
         """Whether there is no supervisor; the next order to start a worker starts one."""
+        self._environment: m.Environment | None = None
+        """What workers get, if that is not what this process has."""
 
     def _open(self) -> None:
         _, self._process, ours = self._ahead or launch.supervisor(self._folder)
@@ -74,8 +76,16 @@ class LocalHost:
         self._poller.watch(self._link)
         self.gone = False
         self.order(self._setup)
+        if self._environment is not None:
+            self.order(self._environment)
 
     # --- out -----------------------------------------------------------------------------------------------
+
+    def set_environment(self, variables: tuple[tuple[str, str], ...]) -> None:
+        """Give workers that are forked from now on these environment variables."""
+        self._environment = m.Environment(variables)
+        if not self.gone:
+            self.order(self._environment)
 
     def spawn(self, worker: int) -> None:
         """Have a worker forked; the supervisor is started for it if there is none."""

@@ -13,12 +13,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import CellSyntaxError, UsageError
+from jupyter_dsage.notebook import body as said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
 
-_STRAY = {ast.Return: "return", ast.Yield: "yield", ast.YieldFrom: "yield from", ast.Await: "await"}
+_STRAY = {ast.Return: "return", ast.Yield: "yield", ast.YieldFrom: "yield from"}
+_AWAITS = (ast.Await, ast.AsyncFor, ast.AsyncWith)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
@@ -34,6 +36,9 @@ class Cell:
         self.filename: str = own or shell.compile.cache(text, shell.execution_count, raw_code=text)
         lines = [each + "\n" for each in text.splitlines()]
         linecache.cache[self.filename] = (len(text), None, lines, self.filename)
+        self._lines = lines
+        self.hints: tuple[str, ...] = ()
+        """What the author of the body may not expect of its jobs."""
 
     # --- the line ------------------------------------------------------------------------------------------
 
@@ -64,9 +69,9 @@ class Cell:
     # --- the body ------------------------------------------------------------------------------------------
 
     def function(self, name: str, parameters: tuple[str, ...]) -> Callable[..., Any]:
-        """Return the body as a function whose last expression is its value.
+        """Return the body as a function whose last expression is its value; an ``async def`` where it awaits.
 
-        Raises CellSyntaxError, and UsageError for what has no place in a loop's body.
+        Raises CellSyntaxError, and UsageError for what has no place in a loop's body, or what no job could do.
         """
         body = self._parsed_body().body
         for keyword, number in _stray(body):
@@ -74,16 +79,22 @@ class Cell:
                 f"Line {number} of the cell says '{keyword}', but the body of a loop has no place for it: "
                 "the value of the last expression is the job's result."
             )
+        awaits = any(isinstance(node, _AWAITS) for node in _own_nodes(body))
+        tree = ast.parse(f"{'async ' if awaits else ''}def {name}({', '.join(parameters)}): pass")
+        definition = tree.body[0]
+        if not isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            raise TypeError(definition)
         if isinstance(body[-1], ast.Expr):
             body[-1] = ast.copy_location(ast.Return(body[-1].value), body[-1])
-        tree = ast.parse(f"def {name}({', '.join(parameters)}): pass")
-        definition = tree.body[0]
-        if isinstance(definition, ast.FunctionDef):
-            definition.body = body
+        definition.body = body
+        names, code = self._shell.user_ns, self._code(tree, "exec")
+        said.check(definition, names, self._lines)
+        self.hints = tuple(said.hints(definition, names))
         made: dict[str, Any] = {}
-        exec(self._code(tree, "exec"), self._shell.user_ns, made)  # noqa: S102  (the user's own cell)
+        exec(code, names, made)  # noqa: S102  (the user's own cell)
         function: Callable[..., Any] = made[name]
         function.__module__ = "__main__"
+        said.check_names(function, names)
         return function
 
     def run(self) -> Callable[..., Any]:
@@ -95,8 +106,6 @@ class Cell:
         made = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
         if not made:
             raise UsageError("The cell has no 'def' at its top level: the last one is the function that jobs call.")
-        if isinstance(made[-1], ast.AsyncFunctionDef):
-            raise UsageError(f"{made[-1].name!r} is an 'async def', which a worker cannot call: write 'def'.")
         codes = [self._code(tree, "exec")]
         if isinstance(tree.body[-1], ast.Expr):
             codes = [
@@ -106,6 +115,7 @@ class Cell:
         for code in codes:
             exec(code, self._shell.user_ns)  # noqa: S102  (the user's own cell)
         function: Callable[..., Any] = self._shell.user_ns[made[-1].name]
+        said.check_names(function, self._shell.user_ns)
         return function
 
     def _parsed_body(self) -> ast.Module:
@@ -161,12 +171,16 @@ def _flush_left(body: str) -> str:
 
 def _stray(body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
     """Yield what only a function written with ``def`` may say, and its line."""
+    for node in _own_nodes(body):
+        if type(node) in _STRAY:
+            yield _STRAY[type(node)], node.lineno  # type: ignore[attr-defined]
+
+
+def _own_nodes(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """Yield the nodes of a body but for those inside functions and classes that it defines."""
     queue: list[ast.AST] = list(body)
     while queue:
         node = queue.pop(0)
-        if type(node) in _STRAY:
-            yield _STRAY[type(node)], node.lineno  # type: ignore[attr-defined]
-        elif isinstance(node, (ast.AsyncFor, ast.AsyncWith)):
-            yield "async", node.lineno
-        elif not isinstance(node, _SCOPES):
+        yield node
+        if not isinstance(node, _SCOPES):
             queue += ast.iter_child_nodes(node)

@@ -101,6 +101,8 @@ def parse(line: str) -> Line:
         at = take(given, at, OPTIONS, options)
     start = given[keyword_at].start
     loops = given[keyword_at].text.startswith("for")
+    if loops and line[start:stop].endswith(":"):  # as Python writes it
+        stop -= 1
     if not loops:
         start += len("using")
         start += len(line[start:stop]) - len(line[start:stop].lstrip())

@@ -14,6 +14,7 @@ from jupyter_dsage.notebook import completion, sessions, verbs
 from jupyter_dsage.notebook.cell import Cell
 from jupyter_dsage.notebook.line import USAGE, Line, parse
 from jupyter_dsage.notebook.loop import Jobs, Loop
+from jupyter_dsage.notebook.tracebacks import hide_own_frames, shorten, show_own_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +48,12 @@ class DsageMagics(Magics):
           %%scatter [OPTIONS] NAME using JOBS
 
         reads like ``NAME = [BODY for VARS in EXPR if COND]``: the value of BODY's last expression is a job's result,
-        and NAME is the batch of jobs. The body sees the names that the notebook has now, by value; what it changes, it
-        changes at a worker.
+        and NAME is the batch of jobs.
+
+        What jobs share with the notebook: the names that it has now, each job a copy of its own (what a job changes,
+        it changes there); the working directory and sys.path as they are now. What they do not share: changes in
+        either direction after that, IPython (magics, !commands, display as widgets), open files, locks, random
+        generators. docs/jobs.md tells all of it.
 
         Examples::
 
@@ -86,12 +91,14 @@ class DsageMagics(Magics):
         """
         try:
             self._scatter(parse(line), Cell(self.shell, line, cell))
+        except errors.CellBodyError as error:
+            raise ShownUsageError(str(error)) from None
         except _SENTENCES as error:
             raise ShownUsageError(f"{error}\n{USAGE}") from None
         except errors.CellSyntaxError:
             raise
         except BaseException as error:
-            _shorten(error, self.shell)
+            shorten(error, self.shell)
             raise
 
     def _scatter(self, said: Line, cell: Cell) -> None:
@@ -112,6 +119,8 @@ class DsageMagics(Magics):
             told = sessions.replaced(batch, cancel=said.replace or self.replace)
             if told and not said.quiet:
                 print(told)  # noqa: T201  (what runs on unseen otherwise)
+        for hint in cell.hints if not said.quiet else ():
+            print(hint)  # noqa: T201  (before the jobs have run for an hour)
         if said.name is not None:
             names[said.name] = batch
         if not said.quiet:
@@ -142,7 +151,7 @@ class DsageMagics(Magics):
           %dsage engine add URL               one more engine shares the work, also of batches that run
           %dsage engine remove URL [--now]    its running jobs end first, or are moved --now
           %dsage engine scale URL SLOTS       it runs so many jobs at once
-          %dsage refresh                      workers anew, so that edited modules are read again
+          %dsage refresh                      workers anew, so that edited modules are read again, and os.environ
           %dsage pause [BATCH…]               start no more jobs; without a name: of all batches
           %dsage resume [BATCH…]
           %dsage cancel [BATCH…]              end jobs that have not ended
@@ -152,6 +161,10 @@ class DsageMagics(Magics):
           %dsage ps                           all sessions and their processes: pid, what, CPU, memory
           %dsage die [--all] [--force]        end the session and every process it started; that of another notebook
                                               which runs only with --force
+
+        Jobs share with the notebook the names, the working directory and sys.path that it had when their cell ran;
+        environment variables and modules as they were when the session started, or at the last ``refresh``. What a job
+        changes stays with that job.
 
         Each but ``start`` takes ``--session NAME``. Nobody has to start a session: the first ``%%scatter`` does.
 
@@ -168,7 +181,7 @@ class DsageMagics(Magics):
         except _SENTENCES as error:
             raise ShownUsageError(f"{error}\n{verbs.USAGE}") from None
         except BaseException as error:
-            _shorten(error, self.shell)
+            shorten(error, self.shell)
             raise
         print(answer)  # noqa: T201  (the answer of a magic)
 
@@ -201,29 +214,12 @@ def _show(batch: Batch, *, follow: bool) -> None:
         print(display.text(batch))  # noqa: T201  (a line of text says the same)
 
 
-def _shorten(error: BaseException, shell: Any) -> None:
-    """Have IPython show an exception from the user's first line on, without the lines of IPython and of this package.
-
-    Once only: the exception may be a job's, which is shown in full when somebody asks for that job's result.
-    """
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("jupyter_dsage."):
-        trace = trace.tb_next
-
-    def render() -> list[str]:
-        del error._render_traceback_  # type: ignore[attr-defined]
-        if trace is None or isinstance(error, errors.DsageError):  # our own: its sentence says it all
-            return list(shell.InteractiveTB.get_exception_only(type(error), error))
-        return list(shell.InteractiveTB.structured_traceback(type(error), error, trace, tb_offset=0))
-
-    error._render_traceback_ = render  # type: ignore[attr-defined]
-
-
 def register(ip: Any) -> None:
     """Add the magics, their completion and the display of batches to an IPython shell."""
     from jupyter_dsage.notebook import display
 
     ip.register_magics(DsageMagics)
+    hide_own_frames(ip)
     notice = sessions.notice()
     if notice:
         print(notice)  # noqa: T201  (what a person wants to know first)
@@ -236,3 +232,4 @@ def unregister(ip: Any) -> None:
     ip.magics_manager.magics["cell"].pop("scatter", None)
     ip.magics_manager.magics["line"].pop("dsage", None)
     completion.unregister(ip)
+    show_own_frames(ip)

@@ -136,6 +136,9 @@ class FakeEngine:
         self._slots = slots
         return [e.EngineScaled(self.name, slots)]
 
+    def set_environment(self, variables: tuple[tuple[str, str], ...]) -> None:
+        """See `engine.Engine`. Workers there have the environment of this process."""
+
     def start(self, worker: int) -> None:
         """See `Engine`."""
         self._order(lambda: self._start(worker))

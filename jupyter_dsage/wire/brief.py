@@ -21,10 +21,20 @@ _repr.maxstring = _repr.maxother = 60
 _repr.maxlist = _repr.maxtuple = _repr.maxdict = _repr.maxset = 6
 
 
-def call(args: Sequence[Any], kwargs: Mapping[str, Any], shown: Callable[[Any], str] | None = None) -> str:
-    """Return the arguments of a call, as between its parentheses: ``1000, bins=10``; `shown`: how one is shown."""
+def call(
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    shown: Callable[[Any], str] | None = None,
+    names: Sequence[str] = (),
+) -> str:
+    """Return the arguments of a call, as between its parentheses: ``1000, bins=10``.
+
+    `shown`: how one is shown; `names`: of the function's parameters, where the first arguments are to have theirs.
+    """
     show = shown or _safe
-    parts = [show(value) for value in args] + [f"{_key(name)}={show(value)}" for name, value in kwargs.items()]
+    parts = [f"{name}={show(value)}" for name, value in zip(names, args, strict=False)]
+    parts += [show(value) for value in args[len(parts) :]]
+    parts += [f"{_key(name)}={show(value)}" for name, value in kwargs.items()]
     return _line(", ".join(parts), _LONGEST_CALL)
 
 

@@ -106,10 +106,18 @@ def may_change(function: Any) -> bool:
 # --- what may not be captured --------------------------------------------------------------------------------
 
 
-def check_generators(function: Any) -> None:
-    """Raise UnpicklableError for a captured random generator: each job would start from the same state (P17)."""
+def check_captured(function: Any) -> None:
+    """Raise UnpicklableError for what a function captured and no job could use.
+
+    A random generator: each job would start from the same state (P17). IPython's shell, which lives in the notebook.
+    """
     name = getattr(function, "__name__", type(function).__name__)
     for where, value in _named(function, name, set()):
+        if _is_shell(value) or _is_shell(getattr(value, "__self__", None)):
+            raise UnpicklableError(
+                f"{where} is IPython's, but a job runs in a plain Python process, without magics and !commands: use "
+                "subprocess.run(command, shell=True) for a command."
+            )
         if _is_generator(value) or _is_generator(getattr(value, "__self__", None)):
             raise UnpicklableError(
                 f"{where} is a random generator: every job would get a copy of its state, and so the same numbers. "
@@ -140,6 +148,12 @@ def _named(function: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]
             yield from _named(value, where, seen)
         else:
             yield where, value
+
+
+def _is_shell(value: Any) -> bool:
+    """Tell whether it is IPython's shell; IPython is not imported for that."""
+    module = sys.modules.get("IPython.core.interactiveshell")
+    return module is not None and isinstance(value, module.InteractiveShell)
 
 
 def _is_generator(value: Any) -> bool:

@@ -47,6 +47,7 @@ from jupyter_dsage.wire.setup import Brief, Name, Number, Runs, Seconds, Text
 from jupyter_dsage.wire.work import (
     EndJob,
     EngineInfo,
+    Environment,
     Function,
     KillWorker,
     Leave,
@@ -93,6 +94,7 @@ __all__ = [
     "Dropped",
     "EndJob",
     "EngineInfo",
+    "Environment",
     "Expect",
     "Function",
     "Hello",
@@ -373,5 +375,5 @@ REQUESTS = (OpenBatch, Function, Service, AddJobs, SkipJobs, Cancel, Retry, Paus
 """What clients ask for that outlives the child: numbered by counting, kept until it is in the journal."""
 FROM_WORKER = WorkerHello | Report | Stale
 TO_WORKER = Function | Service | RunJobs | Leave | Refused
-TO_SUPERVISOR = SupervisorSetup | Leave | SpawnWorker | KillWorker | Recall | EndJob | ReadOutput | Ping
+TO_SUPERVISOR = SupervisorSetup | Environment | Leave | SpawnWorker | KillWorker | Recall | EndJob | ReadOutput | Ping
 FROM_SUPERVISOR = SupervisorReady | Recalled | WorkerGone | OutputRead | Pong

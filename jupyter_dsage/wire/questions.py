@@ -89,9 +89,13 @@ class LookOutput(Message, frozen=True, tag="output"):
 
 
 class Refresh(Message, frozen=True, tag="refresh"):
-    """Replace idle workers, and busy ones when they are done."""
+    """Replace idle workers, and busy ones when they are done.
+
+    `variables`: the environment that new workers get, where the session's engines have that of who asks; else empty.
+    """
 
     ask: Number
+    variables: tuple[tuple[Text, Text], ...] = ()
 
 
 class AddEngine(Message, frozen=True, tag="engine"):

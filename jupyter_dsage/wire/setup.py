@@ -101,7 +101,8 @@ class ChildSetup(Struct, frozen=True):
     process that started it; `cwd` and `path`: what workers run in; `store`: its folder in the data
     directory, where the journal is (empty: no journal); `stay`: it outlives its owner, and leaves when it has
     been without work and clients for `idle` seconds; `name`: what people call the session (empty: by its id);
-    `python`: the interpreter that it runs in (empty: that of who starts it).
+    `python`: the interpreter that it runs in (empty: that of who starts it); `env`: environment variables that it and
+    its workers get beside those of who starts it.
     """
 
     session: Name
@@ -116,3 +117,4 @@ class ChildSetup(Struct, frozen=True):
     idle: Seconds = IDLE_SECONDS
     name: Name = ""
     python: Text = ""
+    env: tuple[tuple[Name, Text], ...] = ()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
+import sys
 from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
@@ -14,11 +16,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Sources = dict[str, list[str]]
+Sources = dict[str, "list[str] | tuple[str, list[str]]"]
+"""File name -> lines, or what people call it and its lines."""
+
+_called: dict[str, str] = {}
+"""File name -> what people call it, as in ``Cell In[28]``."""
+_PLACE = re.compile(r'File "([^"\n]+)", line ')
 
 
 def collect(function: Any) -> Sources:
-    """Return file name -> lines for the code of a function, and of what in ``__main__`` it calls."""
+    """Return the lines of the code of a function, and of what in ``__main__`` it calls."""
     names: set[str] = set()
     seen: dict[int, Any] = {}
     queue = [function]
@@ -31,7 +38,21 @@ def collect(function: Any) -> Sources:
             names |= _files(value.__code__)
         queue += _behind(value)
     lines = {name: linecache.getlines(name) for name in names if not os.path.exists(name)}  # noqa: PTH110  (never raises)
-    return {name: text for name, text in lines.items() if text}
+    known = {name: (cell_of(name), text) for name, text in lines.items() if text}
+    return {name: (cell, text) if cell else text for name, (cell, text) in known.items()}
+
+
+def cell_of(name: str) -> str:
+    """Return what IPython calls the cell whose code has this file name, as in ``Cell In[28]``; empty if it is none."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    described = getattr(getattr(shell, "compile", None), "format_code_name", lambda _: None)(name)
+    return " ".join(described) if described else ""
+
+
+def with_cells(text: str) -> str:
+    """Return a traceback in which code of cells is named as IPython names it."""
+    return _PLACE.sub(lambda found: f"{_called[found[1]]}, line " if found[1] in _called else found[0], text)
 
 
 def _behind(value: Any) -> Iterator[Any]:
@@ -56,7 +77,10 @@ def _behind(value: Any) -> Iterator[Any]:
 
 def install(sources: Sources) -> None:
     """Make the lines known to `linecache`, where tracebacks look."""
-    for name, lines in sources.items():
+    for name, known in sources.items():
+        cell, lines = known if isinstance(known, tuple) else ("", known)
+        if cell:
+            _called[name] = cell
         linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
 
 

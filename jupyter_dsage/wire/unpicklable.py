@@ -7,6 +7,7 @@ objects do, nothing is raised here.
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from functools import partial
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType
@@ -20,6 +21,7 @@ _SHOWN = 5
 """Steps of a path that are shown if it goes deeper than `_DEEPEST`."""
 _MOST_GUILTY = 300
 """Values that fail which are looked into at most: where all lead to one another, each costs a pickle of all."""
+_SAYING = ("__reduce_ex__", "__reduce__", "__getstate__")
 _ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 """Types that can always be pickled: not asked about, since a list may hold a million of them."""
 
@@ -50,6 +52,8 @@ class _Search:
         self._guilty[id(value)] = value
         if len(path) >= _DEEPEST or len(self._guilty) >= _MOST_GUILTY:
             return path, value
+        if _refuses(value):
+            return path, value
         leads_back = False
         for name, part in _careful(_parts(value)):
             if type(part) in _ATOMS:
@@ -62,6 +66,18 @@ class _Search:
                     return found
                 leads_back = True
         return None if leads_back else (path, value)
+
+
+def _refuses(value: Any) -> bool:
+    """Tell whether an object, rather than one of its parts, says by a method of its own that it cannot be pickled."""
+    kind = type(value)
+    if isinstance(value, type) or all(getattr(kind, name, None) is getattr(object, name) for name in _SAYING):
+        return False
+    try:
+        value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    except Exception:  # noqa: BLE001  (a user's method may raise anything; that is the question)
+        return True
+    return False
 
 
 def _careful(parts: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

@@ -65,10 +65,15 @@ class EngineInfo(Struct, frozen=True, array_like=True):
 
 
 class Function(Message, frozen=True, tag="function"):
-    """A function, pickled, under its id. Also child -> worker."""
+    """A function, pickled, under its id. Also child -> worker.
+
+    `cwd` and `path`: where the process that sent it worked and imported from; its jobs do so on the same host.
+    """
 
     frames: ClassVar[tuple[int, ...]] = (1,)
     function: Name
+    cwd: Text = ""
+    path: tuple[Text, ...] = ()
 
 
 class Service(Message, frozen=True, tag="service"):
@@ -158,7 +163,8 @@ class SupervisorSetup(Message, frozen=True, tag="setup"):
     """First message to a supervisor: where its workers call, and what they run in.
 
     `services`: name and ``module:function`` of each service; `plain`: workers run services only, and unpickle nothing;
-    `keep`: the folder in which what jobs print is kept (empty: `folder`, and it goes with the supervisor).
+    `keep`: the folder in which what jobs print is kept (empty: `folder`, and it goes with the supervisor); `follow`:
+    workers run the jobs of a function where its sender was, rather than in `cwd` and with `path`.
     """
 
     address: Name
@@ -168,6 +174,7 @@ class SupervisorSetup(Message, frozen=True, tag="setup"):
     services: tuple[tuple[Name, Name], ...] = ()
     plain: bool = False
     keep: Text = ""
+    follow: bool = False
 
     def at(self, address: str, *, folder: str | None = None, plain: bool | None = None) -> SupervisorSetup:
         """Return the same with another address, and perhaps another folder, or for services only."""
@@ -179,7 +186,14 @@ class SupervisorSetup(Message, frozen=True, tag="setup"):
             self.services,
             self.plain if plain is None else plain,
             self.keep,
+            self.follow,
         )
+
+
+class Environment(Message, frozen=True, tag="environment"):
+    """The environment variables of workers that are started from now on, each with its value."""
+
+    variables: tuple[tuple[Text, Text], ...]
 
 
 class SpawnWorker(Message, frozen=True, tag="spawn"):

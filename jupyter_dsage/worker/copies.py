@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import settings
@@ -26,16 +27,25 @@ def for_jobs(data: Frame) -> Callable[..., Any]:
     function = packed.load()
     if packed.pickle_bytes > settings.COPIED_BYTES or not captures.may_change(function):
         return function
-    return _Anew(packed)
+    return _Anew(packed, parameters(function))
+
+
+def parameters(function: Any) -> tuple[str, ...]:
+    """Return the names of a function's parameters that can be given by position, as far as they are known."""
+    if type(function) is _Anew:
+        return function.parameters
+    code = function.__code__ if type(function) is FunctionType else None
+    return code.co_varnames[: code.co_argcount] if code else ()
 
 
 class _Anew:
     """A function that is unpickled anew for each call."""
 
-    __slots__ = ("_packed",)
+    __slots__ = ("_packed", "parameters")
 
-    def __init__(self, packed: PackedFunction) -> None:
+    def __init__(self, packed: PackedFunction, names: tuple[str, ...]) -> None:
         self._packed = packed
+        self.parameters = names
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._packed.load()(*args, **kwargs)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from jupyter_dsage.wire.payload import Frame
     from jupyter_dsage.worker.offered import Services
 
+Place = tuple[str, tuple[str, ...]]
+"""Working directory and import path."""
+
 
 class LoadFailure:
     """Why a function or a segment cannot be used here; each of its jobs raises that."""
@@ -43,8 +46,12 @@ class LoadFailure:
 class Payloads:
     """What the child has sent to this worker. `load_*` are called while the page shows the job that needs it."""
 
-    def __init__(self, offered: Services) -> None:
+    def __init__(self, offered: Services, place: Place, *, follow: bool) -> None:
         self._offered = offered
+        self._place = place
+        self._follow = follow
+        self._places: dict[str, Place] = {}
+        """Where jobs of a function work, if that is not `place`."""
         self._arrived: dict[str, tuple[m.Function | m.Service, Frame]] = {}
         """Functions that no job has needed yet."""
         self._functions: dict[str, Callable[..., Any] | LoadFailure] = {}
@@ -58,7 +65,13 @@ class Payloads:
         """Keep a function, or a service's name, until a job needs it."""
         if isinstance(message, m.Service):
             self._services.add(message.function)
+        elif self._follow:
+            self._places[message.function] = message.cwd, message.path
         self._arrived[message.function] = message, data
+
+    def place(self, function: str) -> Place:
+        """Return the working directory and the import path of a function's jobs."""
+        return self._places.get(function, self._place)
 
     def hold(self, message: m.RunJobs, data: Frame | None) -> None:
         """Keep a segment that came with a lease, and forget those that the child says to."""

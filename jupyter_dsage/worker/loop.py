@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 import faulthandler
 import os
@@ -15,6 +16,7 @@ from jupyter_dsage.net.unix_transport import UnixNetwork
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.worker.import_watch import ImportWatch
+from jupyter_dsage.worker.loading import Payloads
 from jupyter_dsage.worker.offered import Services
 from jupyter_dsage.worker.output import Output
 from jupyter_dsage.worker.page import JOB
@@ -55,7 +57,9 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
         except PeerGoneError:
             os._exit(1)  # the child is gone, and the supervisor with it
 
-    runner = Runner(page, output, send, supervisor, Services(setup.services, plain=setup.plain))
+    offered = Services(setup.services, plain=setup.plain)
+    payloads = Payloads(offered, (setup.cwd, setup.path), follow=setup.follow)
+    runner = Runner(page, output, send, supervisor, payloads)
 
     runner.forks.watch(link.fileno(), output.flush)
 
@@ -64,7 +68,7 @@ def work(setup: m.SupervisorSetup, worker: int, page: Page, supervisor: int) -> 
             runner.interrupt(why)
 
     signal.signal(signal.SIGINT, interrupted)
-    runner.state = ProcessState(output.restore_descriptors)
+    runner.state = ProcessState(output.restore_descriptors, setup.cwd, setup.path)
     sys.meta_path.insert(0, ImportWatch(runner.state))
     send(m.WorkerHello(settings.PROTOCOL, worker, os.getpid()))
     while True:
@@ -125,6 +129,12 @@ def _die_with(supervisor: int) -> None:
         os._exit(1)
 
 
+def _display(*values: object, **_: object) -> None:
+    """Print what IPython would display: it goes to the job's output."""
+    for value in values:
+        print(repr(value))  # noqa: T201
+
+
 def _settle_in(setup: m.SupervisorSetup, output: Output) -> None:
     """Take on the user's directory and import path, and lead output away."""
     null = os.open(os.devnull, os.O_RDONLY)
@@ -132,6 +142,7 @@ def _settle_in(setup: m.SupervisorSetup, output: Output) -> None:
     os.close(null)
     output.install()
     faulthandler.enable(file=2)  # a descriptor: it survives a changed sys.stderr
+    builtins.display = _display  # type: ignore[attr-defined]  # as in IPython, where everybody has it
     sys.path[:] = setup.path
     try:
         os.chdir(setup.cwd)

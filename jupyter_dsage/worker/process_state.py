@@ -12,6 +12,7 @@ import _locale
 import _signal  # type: ignore[import-not-found]  # that of `signal` makes an enumeration of each answer: 0.5 us
 import contextlib
 import gc
+import importlib
 import os
 import resource
 import signal
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _NOTHING = object()
+_DIRECTORY, _PATH = 0, 3
+"""Places of two parts."""
 _SIGNALS = tuple(
     int(getattr(signal, name))
     for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGCHLD")
@@ -48,12 +51,18 @@ class Part(NamedTuple):
 
 
 class ProcessState:
-    """The state as it was when this was made. `restore_output`: leads the descriptors given to where they belong."""
+    """The state as it was when this was made, in this directory and with this import path.
 
-    def __init__(self, restore_output: Callable[[Sequence[int]], None]) -> None:
-        directory = os.getcwd()  # noqa: PTH109
+    `restore_output`: leads the descriptors given to where they belong.
+    """
+
+    def __init__(
+        self, restore_output: Callable[[Sequence[int]], None], directory: str = "", path: Sequence[str] = ()
+    ) -> None:
+        self._directory = self._wanted = directory or os.getcwd()  # noqa: PTH109
+        self._path = path or tuple(sys.path)
         self._quick = [
-            Part(_directory, lambda _: os.chdir(directory)),
+            Part(_directory, lambda _: os.chdir(self._directory)),
             Part(_environment, _set_environment, of_modules=True),
             Part(lambda: warnings.filters, _set_filters, of_modules=True),
             Part(lambda: sys.path, _set_path, of_modules=True),
@@ -81,6 +90,22 @@ class ProcessState:
     def read(self) -> list[Any]:
         """Return the state as it is, for `keep`."""
         return [_copied(part.read()) for part in self._parts]
+
+    def move(self, directory: str, path: Sequence[str]) -> None:
+        """Have the jobs that come next work in a directory, with an import path; what modules added to it stays."""
+        if directory != self._wanted:
+            self._wanted = directory
+            try:
+                os.chdir(directory)
+            except OSError as error:
+                print(f"The working directory {directory!r} cannot be entered: {error}", file=sys.stderr)  # noqa: T201
+            else:
+                self._directory, self._before[_DIRECTORY] = directory, _directory()
+        if path != self._path:
+            added = [entry for entry in self._before[_PATH] if entry not in self._path and entry not in path]
+            self._path, self._before[_PATH] = path, [*path, *added]
+            _set_path(self._before[_PATH])
+            importlib.invalidate_caches()
 
     def keep(self, before: list[Any]) -> None:
         """Let stay what has changed since `before`, as far as it belongs to a module that was imported meanwhile."""

@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from os import getppid  # bound now: a job may patch `os`
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage import clock, settings
@@ -21,6 +22,7 @@ from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.buffers import Beside
 from jupyter_dsage.wire.codec import too_large
 from jupyter_dsage.wire.payload import SCALARS, Jobs
+from jupyter_dsage.worker import copies
 from jupyter_dsage.worker.failure import describe
 from jupyter_dsage.worker.forks import Forks
 from jupyter_dsage.worker.interrupt import JobCancelled
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from jupyter_dsage.wire.data_calls import DataJobs
-    from jupyter_dsage.worker.offered import Services
     from jupyter_dsage.worker.output import Output
     from jupyter_dsage.worker.process_state import ProcessState
 
@@ -60,13 +61,13 @@ class Runner:
     """Runs the leases of one worker."""
 
     def __init__(
-        self, page: Page, output: Output, send: Callable[..., None], supervisor: int, offered: Services
+        self, page: Page, output: Output, send: Callable[..., None], supervisor: int, payloads: Payloads
     ) -> None:
         self._page = page
         self._output = output
         self._send = send
         self._supervisor = supervisor
-        self.payloads = Payloads(offered)
+        self.payloads = payloads
         self._plain = False
         """Whether the lease that runs calls a service."""
         self._modules = Modules()
@@ -80,7 +81,7 @@ class Runner:
         self._seen_to: set[str] = set()
         """Functions whose jobs are seen to one by one: they print, or return what is no number."""
         self.state: ProcessState | None = None
-        """What this process shares with jobs of other batches."""
+        """What this process shares with jobs of other batches; set before the first lease."""
         self._batch: int | None = None
         """The batch of the last lease."""
         self._changers: set[str] = set()
@@ -115,6 +116,8 @@ class Runner:
         if message.batch != self._batch and not self._fit_for_others():
             return False
         self._batch, began = message.batch, clock.monotonic_ns()
+        if self.state is not None:
+            self.state.move(*self.payloads.place(message.function))
         self._plain = self.payloads.plain(message)
         self._reporter.begin(message, plain=self._plain)
         self._page.begin(message.lease, message.first, int(message.timeout * 1e9), message.memory, message.batch)
@@ -233,7 +236,7 @@ class Runner:
         except JobCancelled:
             raise
         except BaseException as error:  # noqa: BLE001  (also SystemExit: the job ends, the worker goes on)
-            self._note_failure(number, error, jobs, message.offset)
+            self._note_failure(number, error, message)
         if not self._output.intact():
             self._output.restore()
             self._seen_to.add(message.function)
@@ -289,7 +292,7 @@ class Runner:
             self.forks.leave_marked(error)
             reporter.inside = False
             reporter.collect()
-            self._note_failure(self._page.words[JOB], error, jobs, message.offset)
+            self._note_failure(self._page.words[JOB], error, message)
         reporter.mean[message.function] = stride.mean
         if not self._output.intact():
             self._output.restore()
@@ -311,6 +314,8 @@ class Runner:
         self.forks.leave_marked()
         pickled = None
         if type(value) not in SCALARS:
+            if type(value) is CoroutineType:
+                value = _awaited(value)
             pickled = self._pickled(value, number)
             self.forks.leave_marked()
         self._reporter.inside = False
@@ -318,14 +323,14 @@ class Runner:
             raise self._order
         self._reporter.note_value(number, value, pickled)
 
-    def _note_failure(self, number: int, error: BaseException, jobs: Arguments, offset: int) -> None:
+    def _note_failure(self, number: int, error: BaseException, message: m.RunJobs) -> None:
         self.forks.leave_copy(error)
         self._reporter.inside = False
         if self._order is not None:
             raise self._order
         raised = describe(error)
         if self._page.words[LOADS] == LOADS_NOTHING:  # what could not be read is not read again
-            raised.arguments = _shown_arguments(jobs, number - offset)
+            raised.arguments = _shown_arguments(*self.payloads.loaded(message), number - message.offset)
         self._page.words[LOADS] = LOADS_NOTHING
         self._reporter.note_failure(number, raised)
 
@@ -340,7 +345,7 @@ class Runner:
         error = _overstepped(order, number, message, loads=loads)
         if loads and order.why == WHY_TIMEOUT:
             self.payloads.give_up_function(message.function, error)
-        self._note_failure(number, error, self.payloads.loaded(message)[1], message.offset)
+        self._note_failure(number, error, message)
         return number + 1
 
     def _tick(self) -> None:
@@ -370,6 +375,13 @@ class Runner:
                     self._reporter.tell_while_running()
 
 
+def _awaited(value: CoroutineType[Any, Any, Any]) -> Any:
+    """Return what an ``async def`` job returns, run on an event loop of its own."""
+    import asyncio
+
+    return asyncio.run(value)
+
+
 def _overstepped(order: JobCancelled, number: int, message: m.RunJobs, *, loads: bool) -> BaseException:
     """Return what a job ends with that was interrupted, while its function was loaded or while it ran."""
     if order.why == WHY_CANCEL:
@@ -394,11 +406,11 @@ def _own_lines(frames: TracebackType | None) -> TracebackType | None:
     return frames
 
 
-def _shown_arguments(jobs: Arguments, index: int) -> str:
-    """Return a job's arguments as a short text; empty where they cannot be read."""
+def _shown_arguments(function: Function, jobs: Arguments, index: int) -> str:
+    """Return a job's arguments as a short text, by their parameters' names; empty where they cannot be read."""
     if jobs is None or isinstance(jobs, LoadFailure):
         return ""
     try:
-        return brief.call(*jobs[index])
+        return brief.call(*jobs[index], names=copies.parameters(function))
     except BaseException:  # noqa: BLE001  (a user's class may raise anything when it is read)
         return ""

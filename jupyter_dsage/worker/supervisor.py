@@ -22,7 +22,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.errors import PeerGoneError
 from jupyter_dsage.lazy import psutil
 from jupyter_dsage.net.last_pages import note_last_jobs, page_path
-from jupyter_dsage.net.sweep import adopt
+from jupyter_dsage.net.sweep import MARK, adopt
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.worker import blame, loop, processes
@@ -119,6 +119,8 @@ class Supervisor:
         match message:
             case m.SupervisorSetup():
                 self._setup = message
+            case m.Environment():
+                _set_environment(dict(message.variables))
             case m.Leave():
                 self._dismissed = True
             case m.SpawnWorker():
@@ -287,3 +289,11 @@ class Supervisor:
             processes.kill(left)
             psutil.wait_procs(left, timeout=0.2)
             processes.collect()
+
+
+def _set_environment(variables: dict[str, str]) -> None:
+    """Have these environment variables and no others, but for the mark by which this process's own are found."""
+    variables[MARK] = os.environ.get(MARK, "")
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)

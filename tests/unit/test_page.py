@@ -22,6 +22,7 @@ import pytest
 
 from jupyter_dsage.wire import codec
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.worker.loading import Payloads
 from jupyter_dsage.worker.offered import Services
 from jupyter_dsage.worker.output import Output
 from jupyter_dsage.worker.page import (
@@ -205,7 +206,8 @@ def be_worker(page: Page, shared: Shared, folder: str) -> None:
         if message.ended:
             shared.told[message.lease] = message.stop
 
-    runner = Runner(page, Output(os.path.join(folder, "worker.out"), page, ""), send, os.getppid(), Services())  # noqa: PTH118
+    payloads = Payloads(Services(), ("", ()), follow=False)
+    runner = Runner(page, Output(os.path.join(folder, "worker.out"), page, ""), send, os.getppid(), payloads)  # noqa: PTH118
     runner.payloads._functions["job"] = job
     runner.payloads._segments[1] = Segment()  # type: ignore[assignment]
     for lease in range(1, LEASES + 1):

@@ -80,6 +80,9 @@ class Engine(Protocol):
     def scale(self, slots: int) -> list[Event]:
         """Have this many jobs run at once; `EngineScaled` tells when it is so, at once or later."""
 
+    def set_environment(self, variables: tuple[tuple[str, str], ...]) -> None:
+        """Give workers that start from now on these environment variables, if they are on the client's own host."""
+
     def start(self, worker: int) -> None:
         """Start a worker under this number; `WorkerJoined` or `WorkerLost` follows."""
 

@@ -146,6 +146,9 @@ class HostEngine:
         self._order(remote.WantSlots(slots))
         return []
 
+    def set_environment(self, variables: tuple[tuple[str, str], ...]) -> None:
+        """See `engine.Engine`. Workers there have the environment of their own host."""
+
     def start(self, worker: int) -> None:
         """See `engine.Engine`."""
         self._workers[worker] = 0

@@ -51,6 +51,10 @@ class LocalEngine:
         """See `engine.Engine`."""
         return [e.EngineScaled(self.name, slots)]
 
+    def set_environment(self, variables: tuple[tuple[str, str], ...]) -> None:
+        """See `engine.Engine`."""
+        self._workers.set_environment(variables)
+
     def start(self, worker: int) -> None:
         """See `engine.Engine`."""
         self._workers.spawn(worker)

@@ -139,6 +139,9 @@ class SlurmEngine:
         """See `engine.Engine`. A batch job keeps its size."""
         return []
 
+    def set_environment(self, variables: tuple[tuple[str, str], ...]) -> None:
+        """See `engine.Engine`. Workers there have the environment of their own host."""
+
     def start(self, worker: int) -> None:
         """See `engine.Engine`. On the node that has the most room."""
         free = {name: node.slots - len(node.workers) for name, node in self._nodes.items()}
