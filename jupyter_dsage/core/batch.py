@@ -99,6 +99,10 @@ class Batch:
             at += 1
         return out
 
+    def ended(self) -> bool:
+        """Tell whether all jobs present have ended."""
+        return not self.jobs.count(State.QUEUED) and not self.jobs.count(State.RUNNING)
+
     def hungry(self) -> bool:
         """Tell whether a lease may be granted at all (the limit is a question of which worker asks)."""
         return not self.paused and self.jobs.count(State.QUEUED) > 0

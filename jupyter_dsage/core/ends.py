@@ -162,7 +162,7 @@ def not_loaded(s: Scheduler, batch: Batch, job: int, story: Any, *, failed: bool
 
 def give_up(s: Scheduler) -> None:
     """End everything queued as lost that no engine can run (P1: nothing hangs)."""
-    for batch in s.batches.values():
+    for batch in s.unended():
         if not batch.jobs.count(State.QUEUED):
             continue
         for kind in [kind for kind in batch.kinds if s.pool.hopeless(kind, batch.wants)]:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def check(s: Scheduler) -> None:
     """Raise AssertionError, with a sentence, for the first invariant that does not hold."""
+    unended = s.unended()
     for batch in s.batches.values():
+        _hold((batch in unended) == (not batch.ended()), f"batch {batch.number}: it is not known whether it has ended")
         _check_partition(batch)
         _check_segments(batch)
         _check_running(s, batch)

@@ -5,18 +5,25 @@ Used by `core.batch`. Knows no workers and no leases; it only keeps the transiti
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jupyter_dsage.core.ranges import Ranges
 from jupyter_dsage.core.states import MOVES, State
 from jupyter_dsage.errors import IllegalMoveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class JobTable:
     """Job number -> `State`, for jobs ``0 … total - 1``; memory goes with the runs, not with the jobs."""
 
-    __slots__ = ("_by_state", "total")
+    __slots__ = ("_by_state", "_queued", "total")
 
-    def __init__(self) -> None:
+    def __init__(self, queued: Callable[[], object] = lambda: None) -> None:
+        """`queued` is called whenever jobs become queued."""
         self.total = 0
+        self._queued = queued
         self._by_state = {state: Ranges() for state in State}
 
     def __getitem__(self, state: State) -> Ranges:
@@ -32,6 +39,7 @@ class JobTable:
         first = self.total
         self.total += count
         self._by_state[State.QUEUED].add(first, self.total)
+        self._queued()
         return first
 
     def move(self, first: int, stop: int, source: State, target: State) -> None:
@@ -49,6 +57,8 @@ class JobTable:
             )
         self._by_state[source].remove(first, stop)
         self._by_state[target].add(first, stop)
+        if target is State.QUEUED:
+            self._queued()
 
     def state_of(self, job: int) -> State:
         """Return the state of one job; raises KeyError for a number that was never added."""

@@ -31,7 +31,7 @@ Request = (
 def handle(s: Scheduler, event: Request) -> None:
     """Carry one request into the state."""
     if isinstance(event, e.BatchOpened):
-        s.batches[event.batch] = Batch(
+        batch = Batch(
             event.batch,
             event.name,
             event.retries,
@@ -43,6 +43,7 @@ def handle(s: Scheduler, event: Request) -> None:
             priority=event.priority,
             wants=event.wants,
         )
+        s.add_batch(batch)
         return
     batch = s.batches[event.batch]
     match event:

@@ -63,7 +63,7 @@ def _wake(s: Scheduler, engine: Engine, now: float) -> None:
 def unmet(s: Scheduler, engine: Engine) -> int:
     """Return how many jobs wait that workers of this engine could run at once, if it had more of them."""
     stock, count = Stock(s), 0
-    for batch in s.batches.values():
+    for batch in s.unended():
         if batch.hungry() and engine.takes(batch):
             most = stock.times(engine, batch)
             if batch.limit is not None:

@@ -14,6 +14,7 @@ from jupyter_dsage import settings
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import ends, engines, invariants, placement, requests, resting, restore
 from jupyter_dsage.core import events as e
+from jupyter_dsage.core.job_table import JobTable
 from jupyter_dsage.core.leases import Lease
 from jupyter_dsage.core.pool import Pool, Stage
 from jupyter_dsage.core.ranges import Ranges
@@ -35,6 +36,8 @@ class Scheduler:
     def __init__(self) -> None:
         self.pool = Pool()
         self.batches: dict[int, Batch] = {}
+        self._unended: dict[int, Batch] = {}
+        """Those with jobs that are queued or run: an event costs nothing for those that have ended."""
         self.leases: dict[int, Lease] = {}
         self.lapsed: dict[int, Lease] = {}
         """Leases of lost workers, in case an outcome comes late; the oldest go first."""
@@ -92,6 +95,7 @@ class Scheduler:
         self._rebalance(now)
         resting.handle(self, now)
         ends.give_up(self)
+        self._unended = {number: batch for number, batch in self._unended.items() if not batch.ended()}
         return self._out
 
     def next_deadline(self) -> float | None:
@@ -109,6 +113,15 @@ class Scheduler:
     def check(self) -> None:
         """Check every invariant; raises AssertionError with the first that does not hold."""
         invariants.check(self)
+
+    def add_batch(self, batch: Batch) -> None:
+        """Have one more batch."""
+        self.batches[batch.number] = batch
+        batch.jobs = JobTable(lambda: self._unended.setdefault(batch.number, batch))
+
+    def unended(self) -> list[Batch]:
+        """Return the batches that may have jobs which have not ended, by number."""
+        return [batch for _, batch in sorted(self._unended.items())]
 
     def order(self, command: Command) -> None:
         """Add a command to what this event leads to."""
@@ -288,7 +301,7 @@ class Scheduler:
 
     def _fill(self, now: float) -> None:
         """Grant leases until nobody has room or nothing is queued: idle workers first."""
-        hungry = [batch for batch in self.batches.values() if batch.hungry()]
+        hungry = [batch for batch in self.unended() if batch.hungry()]
         stock = Stock(self)
         for depth in range(settings.LEASES_IN_FLIGHT):
             for number in list(self._room):

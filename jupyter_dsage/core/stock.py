@@ -20,7 +20,7 @@ class Stock:
     def __init__(self, s: Scheduler) -> None:
         self._s = s
         self._free: dict[str, Counter[str]] = {}
-        self.suspicion = any(batch.suspects for batch in s.batches.values())
+        self.suspicion = any(batch.suspects for batch in s.unended())
         """Whether any job is suspected of having ended a supervisor."""
 
     def taken(self, worker: Worker) -> Counter[str]:

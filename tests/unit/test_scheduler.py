@@ -9,6 +9,7 @@ import pytest
 from jupyter_dsage import settings
 from jupyter_dsage.core import commands as c
 from jupyter_dsage.core import events as e
+from jupyter_dsage.core.batch import Batch
 from jupyter_dsage.core.pool import Worker
 from jupyter_dsage.core.scheduler import Scheduler
 
@@ -67,6 +68,27 @@ def learned(count=200, **options):
 def lease(number, first, stop, *, brings):
     """Return the order that sends jobs of segment 1 to worker 1, with or without what they need."""
     return c.SendLease(1, number, 1, "f1", 1, 0, first, stop, with_function=brings, with_segment=brings, drop=())
+
+
+# --- what an event costs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ended", [3, 300])
+def test_an_event_looks_at_no_batch_that_has_ended(monkeypatch, ended):
+    desk = Desk()
+    monkeypatch.setattr(desk.s, "check", lambda: None)  # it looks at all
+    for number in range(1, ended + 1):
+        desk.open(1, segment=number)
+        desk.report(number, 0, 1, (0,))
+    looked = []
+    for name in ("hungry", "ended"):
+        method = getattr(Batch, name)
+        monkeypatch.setattr(Batch, name, lambda batch, method=method: (looked.append(batch.number), method(batch))[1])
+    desk.open(1, segment=1000)
+    desk.report(ended + 1, 0, 1)
+    assert set(looked) == {1000}
+    desk.tell(e.RetryAsked(2, ((0, 1),)))
+    assert [order.segment for order in desk.told(c.SendLease)] == [2], "one that is retried is looked at again"
 
 
 # --- granting ----------------------------------------------------------------------------------------------
