@@ -251,15 +251,20 @@ def test_the_first_submit_of_a_session_is_made_or_not_at_any_line():
     assert interrupter.count > 30
 
 
+def made_beside(others):
+    return [session for session in living() if session not in others]
+
+
 @pytest.mark.slow
 def test_an_interrupted_spawn_leaves_no_session_behind():
     """`nothing_left` looks for what a test leaves: processes, folders, threads."""
-    interrupter = Interrupter()
+    interrupter, others = Interrupter(), list(living())  # the one that other tests share
+    ids = {session.id for session in others}
     while interrupter.raises(lambda: dsage.spawn("local:?slots=1")):
-        for session in living():
+        for session in made_beside(others):
             session.die()
-        until(lambda: not dsage.sessions())
-    [session] = living()
+        until(lambda: {info.id for info in dsage.sessions()} <= ids)
+    [session] = made_beside(others)
     session.die()
     assert interrupter.count > 50
 
@@ -269,10 +274,10 @@ def test_an_interrupted_attach_leaves_the_session_to_be_attached_again():
     with dsage.spawn("local:?slots=1", on_kernel_exit="stay") as session:
         session.map(jobs.square, range(3), name="three").results(timeout=SECONDS)
         session.detach()
-    name, interrupter, reached = session.id, Interrupter(), True
+    name, interrupter, reached, others = session.id, Interrupter(), True, list(living())
     while reached:
         reached = interrupter.raises(lambda: dsage.attach(name))
-        for made in living():
+        for made in made_beside(others):
             made.detach()
         again = dsage.attach(name)
         assert again.batches["three"].results(timeout=SECONDS) == [0, 1, 4]
