@@ -12,11 +12,15 @@ from jupyter_dsage.store.holders import Holder
 
 
 def kernel() -> str:
-    """Return the name of this kernel's connection file, which a restart keeps; empty where there is no kernel."""
+    """Return the name of this kernel's connection file, which a restart keeps; empty where there is no kernel.
+
+    Servers give each kernel a name of its own, ``kernel-….json``; of any other name it is the whole path.
+    """
     loaded: Any = sys.modules.get("ipykernel.kernelapp")  # not imported: it is there where there is a kernel
     if loaded is None or not loaded.IPKernelApp.initialized():
         return ""
-    return Path(str(loaded.IPKernelApp.instance().connection_file)).name
+    path = Path(str(loaded.IPKernelApp.instance().abs_connection_file))
+    return path.name if path.name.startswith("kernel-") else str(path)
 
 
 def notebook() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,22 +13,28 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 @pytest.fixture
-def report(tmp_path, capsys):
-    """Return what a notebook reports, executed by the script beside the notebooks."""
+def run_demo():
+    """Return the script beside the notebooks, which executes them."""
     spec = importlib.util.spec_from_file_location("run_demo", NOTEBOOKS / "run_demo.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    yield module
+    ensure_event_loop().close()  # jupyter_client's own, which it leaves open
+
+
+@pytest.fixture
+def report(tmp_path, capsys, run_demo):
+    """Return what a notebook reports."""
 
     def run(name, facts):
-        assert module.main(NOTEBOOKS / f"{name}.ipynb", tmp_path) == 0, capsys.readouterr().err
+        assert run_demo.main(NOTEBOOKS / f"{name}.ipynb", tmp_path) == 0, capsys.readouterr().err
         said = capsys.readouterr().out
         for fact in facts:
             assert fact in said, said
         assert (tmp_path / f"{name}.html").stat().st_size > 10_000
         return said
 
-    yield run
-    ensure_event_loop().close()  # jupyter_client's own, which it leaves open
+    return run
 
 
 @pytest.fixture
@@ -87,3 +94,24 @@ def test_control_room(report):
         "3 slots, open",
     )
     report("04_control_room", facts)
+
+
+MEANS = {day: float(day) for day in range(1, 13)} | {6: 6.01, 7: 7.01, 9: 9.01, 11: 11.02, 12: 12.01}
+BEGINNERS = {
+    "01_scan": ["105 jobs; periods of 4 and less up to a rate of 3.54\n"],
+    "02_bootstrap": ["400 means, 95 % of them within 0.5\n"],
+    "03_files": [
+        "".join(f"volts/day{day:02}.csv {mean} {day + 1}.0\n" for day, mean in MEANS.items()),
+        "[2, 20, 200]\n",
+    ],
+}
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize("name", BEGINNERS)
+def test_a_beginners_notebook_says_what_its_author_wrote_and_nothing_else(tmp_path, run_demo, name):
+    folder = Path(shutil.copytree(NOTEBOOKS / "beginners", tmp_path / "beginners"))
+    made = run_demo.execute(folder / f"{name}.ipynb")
+    said = [output for cell in made.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert {output.output_type for output in said} <= {"stream", "execute_result", "display_data"}
+    assert [output.text for output in said if output.output_type == "stream"] == BEGINNERS[name]
