@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from jupyter_core.utils import ensure_event_loop
 
 import jupyter_dsage as dsage
 from jupyter_dsage import settings
@@ -20,6 +19,8 @@ from tests.process import jobs
 from tests.process.kernels import Kernel
 from tests.process.scripts import Client
 from tests.until import until
+
+pytestmark = pytest.mark.usefixtures("own_sessions")
 
 SLOW = """
 %%scatter hist for x in range(60) --quiet
@@ -34,17 +35,6 @@ def begin(kernel):
     kernel.run("%dsage start local:?slots=2")
     kernel.run(SLOW.strip())
     kernel.run("_ = hist[5].result()")
-
-
-@pytest.fixture(autouse=True)
-def own_sessions(tmp_path, monkeypatch, nothing_left):  # noqa: ARG001  (what is left is looked for after this)
-    """Give each test Jupyter data of its own, and end the sessions that are meant to outlive it."""
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
-    yield
-    for info in dsage.sessions():
-        if info.alive:
-            dsage.attach(info.id, look=True).die()
-    ensure_event_loop().close()  # jupyter_client's own, which it leaves open
 
 
 # --- kernels -------------------------------------------------------------------------------------------------

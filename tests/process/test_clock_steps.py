@@ -24,7 +24,10 @@ from tests.process import jobs
 from tests.process.scripts import ROOT, Client
 from tests.until import until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="psutil reckons wall time so only on Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="psutil reckons wall time so only on Linux"),
+    pytest.mark.usefixtures("own_sessions"),
+]
 
 STEP = """
 import psutil, psutil._pslinux as linux
@@ -33,15 +36,6 @@ linux.boot_time = lambda: real() + {step}
 if hasattr(linux, "BOOT_TIME"):
     linux.BOOT_TIME = real() + {step}
 """
-
-
-@pytest.fixture(autouse=True)
-def own_data(tmp_path, monkeypatch, nothing_left):  # noqa: ARG001  (what is left is looked for after this)
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
-    yield
-    for info in dsage.sessions():
-        if info.alive:
-            dsage.attach(info.id, look=True).die()
 
 
 def after_step(lines, step=3600):

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from jupyter_core.utils import ensure_event_loop
 
 import jupyter_dsage as dsage
 from jupyter_dsage.store import sessions as stored
@@ -16,17 +15,7 @@ from tests.process.kernels import Kernel
 from tests.process.scripts import ROOT, Client
 from tests.until import until
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def own_data(tmp_path, monkeypatch, nothing_left):  # noqa: ARG001  (what is left is looked for after this)
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
-    yield
-    for info in dsage.sessions():
-        if info.alive:
-            dsage.attach(info.id, look=True).die()
-    ensure_event_loop().close()  # jupyter_client's own, which it leaves open
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_sessions")]
 
 
 def jupyter_dsage(*words):
