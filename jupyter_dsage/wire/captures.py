@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import UnpicklableError
 from jupyter_dsage.wire import brief
+from jupyter_dsage.wire.by_value import CACHED, inner_functions
+from jupyter_dsage.wire.importable import importable
 from jupyter_dsage.wire.payload import SCALARS, by_reference
 
 if TYPE_CHECKING:
@@ -47,7 +49,14 @@ class Captures:
 
 
 def _key(function: Any, seen: set[int]) -> Key | None:
-    """Return the captured values of a function and of the functions it calls; None if one of them can change."""
+    """Return the captured values of a function and of the functions it calls; None if one of them can change.
+
+    What a cache holds does not count: it was computed from the same values.
+    """
+    if type(function) is CACHED:
+        inside = getattr(function, "__wrapped__", None)
+        inner = () if id(inside) in seen else _key(inside, seen)
+        return None if inner is None else (function, inner)
     if type(function) is not FunctionType or vars(function):
         return None
     seen.add(id(function))
@@ -56,9 +65,9 @@ def _key(function: Any, seen: set[int]) -> Key | None:
         kind = type(value)
         if kind in SCALARS or (kind is tuple and SCALARS.issuperset(map(type, value))):
             key += (kind, value) if kind in SCALARS else (kind, tuple(map(type, value)), value)
-        elif kind is ModuleType or _is_of_module(value) or _importable(value):
+        elif (kind is ModuleType and importable(value.__name__)) or _is_of_module(value) or _importable(value):
             key.append(value)
-        elif kind is FunctionType:
+        elif kind is FunctionType or kind is CACHED:
             if id(value) not in seen:
                 inner = _key(value, seen)
                 if inner is None:
@@ -133,6 +142,8 @@ def _named(function: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]
             for value in (*function.args, *function.keywords.values())
         )
         function = function.func
+    for inner in inner_functions(function):
+        yield from _named(inner, path, seen)
     yield path, function
     if type(function) is not FunctionType or id(function) in seen or by_reference(function):
         return
@@ -144,7 +155,7 @@ def _named(function: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]
     defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
     parts += [(f"{path} → a default", value) for value in defaults]
     for where, value in parts:
-        if type(value) is FunctionType:
+        if type(value) in (FunctionType, CACHED):
             yield from _named(value, where, seen)
         else:
             yield where, value

@@ -4,8 +4,7 @@ Function and captured names: one pickle per batch. Arguments and outcomes: one p
 of scalars is pickled together; anything else is pickled by itself *inside* the chunk, so that jobs that share
 a chunk share nothing else: a list that one job changes is not changed for its neighbour, and a value that
 cannot be read again spoils no other. Large buffers lie beside the pickle (`wire.buffers`). `pickle` is used
-wherever it can name things by reference; `cloudpickle` only for what lives in ``__main__`` or has no
-importable name.
+wherever it can name things by reference; `cloudpickle` only for what has no name that workers can import.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
 from jupyter_dsage.wire import brief, safe_text, sources
 from jupyter_dsage.wire.buffers import Beside, Buffers, pack, unpack
+from jupyter_dsage.wire.importable import importable
 from jupyter_dsage.wire.picklers import Pickler, cloud_pickler
 from jupyter_dsage.wire.seconds import Seconds
 from jupyter_dsage.wire.unpicklable import find_path
@@ -74,10 +74,8 @@ def _cloud_dumps(value: Any, label: str, take: Callable[[pickle.PickleBuffer], b
 
 
 def _can_pickle(value: Any) -> Exception | None:
-    import cloudpickle
-
     try:
-        cloudpickle.dumps(value, PROTOCOL)
+        cloud_pickler()(io.BytesIO(), PROTOCOL).dump(value)
     except Exception as error:  # noqa: BLE001  (the question is whether anything is raised)
         return error
     return None
@@ -128,7 +126,7 @@ def loads(data: Frame, buffers: Sequence[Any] = ()) -> Any:
 
 def by_reference(function: Callable[..., Any]) -> bool:
     """Tell whether a function travels as a name only, so that its bytes stay the same for ever."""
-    if getattr(function, "__module__", "__main__") == "__main__":
+    if not importable(getattr(function, "__module__", "__main__")):
         return False
     try:
         pickle.dumps(function, PROTOCOL)

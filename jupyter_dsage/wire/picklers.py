@@ -1,4 +1,4 @@
-"""The two picklers: Python's own, which refuses what lives in ``__main__``, and cloudpickle's, which sends that."""
+"""The two picklers: Python's own, which refuses what workers cannot import, and cloudpickle's, which sends that."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from functools import cache
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jupyter_dsage.wire import by_value
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,13 +21,24 @@ class LivesInMainError(Exception):
 
 
 class Pickler(pickle.Pickler):
-    """The C pickler, refusing what it would name by a reference into ``__main__``."""
+    """The C pickler, refusing what it would name by a reference into ``__main__`` and its kin (`by_value`)."""
 
     def reducer_override(self, obj: Any) -> Any:
         """Return how an object is pickled, NotImplemented for as usual; raises LivesInMainError."""
-        if isinstance(obj, (type, FunctionType)) and obj.__module__ == "__main__":
+        if isinstance(obj, (type, FunctionType)):
+            if by_value.is_local(obj):
+                raise LivesInMainError
+            return NotImplemented
+        if (known := _of_module(obj)) is not NotImplemented:
+            return known
+        reduced = by_value.reduced_by_itself(obj, by_value.REGISTERED)
+        if by_value.is_local_name(obj, reduced):
             raise LivesInMainError
-        return _of_module(obj)
+        return reduced
+
+
+_GENERATORS = {"Random": ("random", "_inst"), "RandomState": ("numpy.random.mtrand", "_rand")}
+"""Name of a type -> module and name of the generator of that type that belongs to a module."""
 
 
 def _of_module(obj: Any) -> Any:
@@ -33,9 +46,10 @@ def _of_module(obj: Any) -> Any:
 
     By value it would bring its state along, and every job that calls such a function would get the same numbers.
     """
-    for module, name in (("random", "_inst"), ("numpy.random.mtrand", "_rand")):
-        if (loaded := sys.modules.get(module)) is not None and obj is getattr(loaded, name, None):
-            return _attribute, (module, name)
+    if (of := _GENERATORS.get(type(obj).__name__)) is not None:
+        loaded = sys.modules.get(of[0])
+        if loaded is not None and obj is getattr(loaded, of[1], None):
+            return _attribute, of
     return NotImplemented
 
 
@@ -50,6 +64,7 @@ def cloud_pickler() -> type[pickle.Pickler]:
     Without them a traceback cannot show the lines of the user's cell.
     """
     from cloudpickle import CloudPickler
+    from cloudpickle.cloudpickle import _dynamic_class_reduce
 
     reduce = CloudPickler.dispatch_table[CodeType]
 
@@ -57,11 +72,23 @@ def cloud_pickler() -> type[pickle.Pickler]:
         return _code_of, (*reduce(code), code.co_filename)
 
     class ByValue(CloudPickler):  # type: ignore[misc]
-        dispatch_table: ClassVar = ChainMap({CodeType: reduce_code}, CloudPickler.dispatch_table)
+        dispatch_table: ClassVar = ChainMap({CodeType: reduce_code, **by_value.TABLE}, CloudPickler.dispatch_table)
 
         def reducer_override(self, obj: Any) -> Any:
-            known = _of_module(obj)
-            return super().reducer_override(obj) if known is NotImplemented else known
+            kind = type(obj)
+            if issubclass(kind, type):
+                if not by_value.is_local(obj):
+                    return by_value.with_slots(obj, super().reducer_override(obj))
+                by_value.check_class(obj)
+                return by_value.with_slots(obj, _dynamic_class_reduce(obj))
+            if kind is FunctionType:
+                if by_value.is_dispatching(obj) and not by_value.has_name(obj, obj.__qualname__):
+                    return by_value.dispatching_reduced(obj)
+                return self._dynamic_function_reduce(obj) if by_value.is_local(obj) else super().reducer_override(obj)
+            if (known := _of_module(obj)) is not NotImplemented:
+                return known
+            reduced = by_value.reduced_by_itself(obj, self.dispatch_table)
+            return by_value.by_value(obj, reduced) if type(reduced) is str else reduced
 
     return ByValue
 

@@ -13,6 +13,9 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
+from jupyter_dsage.wire.by_value import CACHED, inner_functions, is_local
+from jupyter_dsage.wire.importable import importable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -58,10 +61,13 @@ def with_cells(text: str) -> str:
 def _behind(value: Any) -> Iterator[Any]:
     """Yield what a call of a value may call in turn."""
     if isinstance(value, FunctionType):
-        if value.__module__ == "__main__":
+        yield from inner_functions(value)
+        if is_local(value):
             for code in _codes(value.__code__):
                 yield from (value.__globals__[name] for name in code.co_names if name in value.__globals__)
         yield from (cell.cell_contents for cell in value.__closure__ or () if _filled(cell))
+    elif type(value) is CACHED:
+        yield from inner_functions(value)
     elif isinstance(value, (MethodType, staticmethod, classmethod)):
         yield value.__func__
         yield getattr(value, "__self__", None)
@@ -69,9 +75,9 @@ def _behind(value: Any) -> Iterator[Any]:
         yield value.fget
     elif isinstance(value, partial):
         yield value.func
-    elif isinstance(value, type) and value.__module__ == "__main__":
+    elif isinstance(value, type) and is_local(value):
         yield from vars(value).values()
-    elif type(value).__module__ == "__main__":
+    elif not importable(type(value).__module__):
         yield type(value)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 from collections import deque
 from functools import partial
-from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"argument {name!r}", item) for name, item in value.keywords.items())
     elif isinstance(value, type):
         yield from _class_parts(value)
+    elif isinstance(value, ModuleType) and value.__name__ == "__main__":
+        return  # all of the notebook would be named
     else:
         yield from _items(value)
         yield from _attributes(value)

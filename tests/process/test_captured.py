@@ -76,6 +76,27 @@ def test_bound_methods_and_partials_see_their_objects_as_they_were(session):
     assert lines_of(session, lambda k, push=seen.append: push(k) or len(push.__self__)) == {1}
 
 
+def test_a_cached_function_travels_with_an_empty_cache_which_the_jobs_of_a_worker_share(session):
+    scale, seen = 2, []
+
+    @functools.cache
+    def fib(n):
+        return scale * n if n < 2 else fib(n - 1) + fib(n - 2)
+
+    @functools.lru_cache
+    def note(k):
+        seen.append(k)
+        return len(seen)
+
+    fib(100)
+    found = session.map(lambda k: (fib(k % 10), fib.cache_info().misses, fib.cache_info().hits), range(COUNT))
+    values, misses, hits = zip(*found.results(timeout=30), strict=True)
+    assert values == tuple(fib(k % 10) for k in range(COUNT))
+    assert max(misses) == 10
+    assert max(hits) > COUNT // 4
+    assert lines_of(session, note) == {1}, "a cache behind which something changes is each job's own"
+
+
 def test_captured_arrays_are_copied_or_cannot_be_written_to(session):
     small, large = np.zeros(10), np.zeros(1_000_000)
 
@@ -111,6 +132,7 @@ RNG, PYTHON_RNG, LEGACY = np.random.default_rng(0), random.Random(0), np.random.
 
 def generators():
     rng, python, legacy, draw = RNG, PYTHON_RNG, LEGACY, RNG.random
+    cached = functools.cache(lambda k: rng.random())
 
     def inner(k):
         return rng.random()
@@ -123,6 +145,7 @@ def generators():
         "a default": lambda k, rng=rng: rng.random(),
         "argument": functools.partial(lambda rng, k: rng.random(), rng),
         "global 'RNG'": lambda k: RNG.random(),
+        "closure 'cached' → closure 'rng'": lambda k: cached(k) + 1,
         "closure 'draw'": lambda k: draw(),
         "random": rng.random,
     }

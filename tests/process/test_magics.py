@@ -240,6 +240,17 @@ def test_what_cannot_travel_is_named(notebook):
     assert answer.traceback.count("\n") < 3
 
 
+def test_functions_with_a_cache_and_types_of_the_notebook_travel(notebook):
+    """They were taken by their names, and every job failed: the worker's ``__main__`` has none of them."""
+    notebook.run(
+        "import functools, typing\nUserId = typing.NewType('UserId', int)\n"
+        "@functools.cache\ndef fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)\n"
+        "class Rows:\n    @functools.lru_cache\n    def row(self, n): return fib(n)"
+    )
+    notebook.run("%%scatter named for x in range(5) --wait\n(UserId(x), fib(10), Rows().row(x))")
+    assert notebook.run("named.results()").value == str([(x, 55, fib) for x, fib in enumerate((0, 1, 1, 2, 3))])
+
+
 # --- options -----------------------------------------------------------------------------------------------------
 
 

@@ -102,7 +102,7 @@ def test_a_function_that_cannot_travel_is_named_by_its_path() -> None:
 # --- __main__ ------------------------------------------------------------------------------------------------
 
 MAIN = r'''
-import enum, pickle, subprocess, sys
+import enum, pickle, re, subprocess, sys
 from jupyter_dsage.wire import payload
 from jupyter_dsage.worker.failure import describe
 from jupyter_dsage.client.record import exception
@@ -175,6 +175,107 @@ assert [type(payload.loads(got.each[at])).value for at in (0, 1)] == [1, 2]
 
 got = run(send(lambda n: lambda x: x + n * scale, [((1,), {})]))
 assert payload.loads(got.each[0])(5) == 105
+
+# --- what pickle would name by a reference into the notebook ---
+import __main__ as notebook
+import copyreg, dataclasses, functools, json, math, types, typing
+import numpy as np
+
+@functools.cache
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+@functools.lru_cache(maxsize=7, typed=True)
+def times(x):
+    return x * scale
+root = functools.cache(math.sqrt)
+misled = functools.wraps(len)(functools.cache(lambda x: x + 1))
+UserId, T = typing.NewType("UserId", int), typing.TypeVar("T")
+P, Ts = typing.ParamSpec("P"), typing.TypeVarTuple("Ts")
+class Missing:
+    def __init__(self):
+        self.note = "mine"
+    def __reduce__(self):
+        return "MISSING"
+class Slotted:
+    __slots__ = ("a",)
+SLOTTED, MISSING = Slotted(), Missing()
+SLOTTED.a = 4
+copyreg.pickle(Slotted, lambda _: "SLOTTED")
+@dataclasses.dataclass(slots=True)
+class Row:
+    x: int
+@functools.singledispatch
+def kind(x):
+    return "any"
+@kind.register
+def _(x: list):
+    return [kind(each) for each in x]
+@kind.register(Color)
+def _(x):
+    return "color"
+class Table(typing.Generic[T]):
+    @functools.lru_cache
+    def row(self, x):
+        return x + scale
+    @functools.cached_property
+    def head(self):
+        return 5
+    @functools.singledispatchmethod
+    def cell(self, x):
+        return "any"
+    @cell.register
+    def _(self, x: int):
+        return "int"
+    class Inner:
+        @staticmethod
+        @functools.cache
+        def deep(x):
+            return x + 1
+@functools.wraps(json.dumps)
+def wrapped(x):
+    return x
+adrift = types.FunctionType((lambda x: x + 1).__code__, globals())
+adrift.__module__, adrift.__name__, adrift.__qualname__ = None, "adrift", "adrift"
+
+CASES = {
+    "fib": (lambda: (fib(10), fib.cache_info().misses), (55, 11)),
+    "times": (lambda: (times(2), times.cache_parameters()), (200, {"maxsize": 7, "typed": True})),
+    "root": (lambda: root(4), 2.0),
+    "misled": (lambda: misled(1), 2),
+    "types": (lambda: (UserId(3), UserId.__module__, str(list[UserId])), (3, "__main__", "list[__main__.UserId]")),
+    "parameters": (lambda: (P.__name__, Ts.__name__, T.__name__), ("P", "Ts", "T")),
+    "sentinels": (lambda: (MISSING.note, SLOTTED.a), ("mine", 4)),
+    "kind": (lambda: kind([1, Color.RED]), ["any", "color"]),
+    "Table": (lambda: (Table().row(1), Table().head, Table.Inner.deep(1)), (101, 5, 2)),
+    "cells": (lambda: (Table().cell(1), Table().cell("")), ("int", "any")),
+    "wrapped": (lambda: wrapped(2), 2),
+    "adrift": (lambda: adrift(2), 3),
+}
+fib(3)  # the worker's cache begins empty
+got = run(send(lambda case: case(), [((case,), {}) for case, _ in CASES.values()]))
+for at, (name, (_, expected)) in enumerate(CASES.items()):
+    assert at in got.each, (name, got.raised[at].traceback)
+    assert payload.loads(got.each[at]) == expected, (name, payload.loads(got.each[at]))
+for whole in (fib, kind, adrift):
+    assert payload.dump_function(whole)
+assert run(send(fib, [((10,), {})])).each
+got = run(send(lambda *values: values, [((UserId, MISSING, T, P, Ts), {}), ((SLOTTED, Row(2)), {})]))
+for value, here in zip(payload.loads(got.each[0]), (UserId, MISSING, T, P, Ts), strict=True):
+    assert value is here, value
+slotted, row = payload.loads(got.each[1])
+assert (type(slotted), slotted.a, row) == (Slotted, 4, Row(2)), "a class with slots had none at the worker"
+
+double = np.frompyfunc(lambda x: 2 * x, 1, 1)
+for refused, why in (
+    (lambda: double(1), "'double' cannot be pickled, .* would be looked up as .* in '__main__', which workers cannot"),
+    (lambda: notebook.scale, "'notebook' cannot be pickled, .* it is the notebook itself, which workers do not have"),
+):
+    try:
+        payload.dump_function(refused)
+    except payload.UnpicklableError as error:
+        assert re.search(why, str(error)), error
+    else:
+        raise AssertionError(why)
 print("well")
 '''
 
