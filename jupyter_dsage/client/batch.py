@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -335,6 +336,7 @@ class Batch(Gathering, Sequence[Job]):
     @overload
     def __getitem__(self, index: slice) -> list[Job]: ...
     def __getitem__(self, index: int | slice) -> Job | list[Job]:
+        index = index if isinstance(index, slice) else operator.index(index)
         if isinstance(index, slice) or not 0 <= index < self.ledger.total:
             self.number_calls()
         total = self.ledger.total
@@ -389,7 +391,8 @@ class Batch(Gathering, Sequence[Job]):
 
         A `Job` held from before keeps its outcome.
         """
-        return self.session.call(lambda: self._retry(None if number is None else [(number, number + 1)]))
+        runs = None if number is None else [(operator.index(number), operator.index(number) + 1)]
+        return self.session.call(lambda: self._retry(runs))
 
     def _retry(self, wanted: list[Run] | None) -> int:
         self.check_alive()

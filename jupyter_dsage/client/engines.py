@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jupyter_dsage import clock, settings
-from jupyter_dsage.client.waiting import Reply, Waiters
+from jupyter_dsage import settings
+from jupyter_dsage.client.waiting import Reply, Waiters, deadline_of
 from jupyter_dsage.errors import EngineError, UsageError
 from jupyter_dsage.net.engine_url import engine_name, parse_urls
 from jupyter_dsage.net.url_parts import MOST_SLOTS
 from jupyter_dsage.services import SHIPPED
 from jupyter_dsage.wire import messages as m
+from jupyter_dsage.wire.quantities import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,10 +77,11 @@ class Engines:
 
     def scale(self, url: str, slots: int, timeout: float | None) -> str:
         """See `Session.scale`."""
-        if not isinstance(slots, int) or isinstance(slots, bool) or not 1 <= slots <= MOST_SLOTS:
+        number = whole(slots)
+        if number is None or not 1 <= number <= MOST_SLOTS:
             raise UsageError(f"slots={slots!r} is no number of slots: give 1 to {MOST_SLOTS}.")
         name = self._named(url)
-        return self._ask(lambda ask: m.ScaleEngine(ask, name, slots)).result(timeout)
+        return self._ask(lambda ask: m.ScaleEngine(ask, name, number)).result(timeout)
 
     def wanted(self, engines: Sequence[str], resources: Amounts) -> tuple[str, ...]:
         """Return the names of the engines that are named; raises EngineError where none of them could run such jobs.
@@ -138,7 +140,7 @@ class Engines:
         return self._wait(lambda: self.over or self._all_joined(), timeout)
 
     def _wait(self, fact: Callable[[], object], timeout: float | None) -> bool:
-        return self._waiters.wait(fact, None if timeout is None else clock.monotonic() + timeout)
+        return self._waiters.wait(fact, deadline_of(timeout))
 
     def _services(self) -> set[str]:
         return {*SHIPPED, *(name for engine in self.engines for name in engine.services)}

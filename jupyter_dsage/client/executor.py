@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jupyter_dsage import clock
+from jupyter_dsage.client.waiting import deadline_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -51,7 +51,7 @@ class DsageExecutor(Executor):
         del chunksize
         batch = self._session.map(fn, *iterables, **self._options)
         self._maps.append(batch)
-        deadline = None if timeout is None else clock.monotonic() + timeout
+        deadline = deadline_of(timeout)
 
         def values() -> Iterator[T]:
             number = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from jupyter_dsage import clock, settings
 from jupyter_dsage.client.details import which
+from jupyter_dsage.client.waiting import deadline_of
 from jupyter_dsage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Gathering:
 
     def as_completed(self, timeout: float | None = None) -> Iterator[Job]:
         """Yield each `Job` as it ends, also those added while this goes on; raises TimeoutError."""
-        deadline = None if timeout is None else clock.monotonic() + timeout
+        deadline = deadline_of(timeout)
         self.number_calls()
         at = 0
         while True:

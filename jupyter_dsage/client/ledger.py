@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from jupyter_dsage import clock
 from jupyter_dsage.client.job import Job
 from jupyter_dsage.client.record import Chunk, Ended, Ending, Holder, Record
-from jupyter_dsage.client.waiting import Waiters
+from jupyter_dsage.client.waiting import Waiters, deadline_of
 from jupyter_dsage.core.ranges import Ranges, Run
 from jupyter_dsage.errors import UsageError
 from jupyter_dsage.wire.notes import note_once
@@ -178,7 +178,7 @@ class Ledger:
         if not self.owner.may_wait():
             raise UsageError(f"{what} has not ended, and a callback must not wait: it would wait for ever.")
         began = clock.monotonic() if began is None else began
-        if not self._waiters.wait(fact, None if timeout is None else began + timeout):
+        if not self._waiters.wait(fact, deadline_of(timeout, began)):
             raise TimeoutError(f"{what} has not ended within {timeout} s; it goes on.")
 
     # --- what ends jobs: the I/O thread's --------------------------------------------------------------------

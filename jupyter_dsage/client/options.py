@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 from jupyter_dsage.errors import UsageError
+from jupyter_dsage.wire.quantities import real, whole
 from jupyter_dsage.wire.setup import Amounts, amount_of
 
 
@@ -36,24 +37,25 @@ def check_options(options: Options) -> dict[str, Any]:
     unknown = [name for name in options if name not in Options.__annotations__]
     if unknown:
         raise TypeError(f"unknown option {unknown[0]!r}; there is {', '.join(Options.__annotations__)}")
-    retries = options.get("retries", 0)
-    if not _whole(retries) or retries < 0:
-        raise UsageError(f"retries={retries!r} is no number of retries: give 0 or more.")
-    timeout, memory = options.get("timeout"), options.get("memory")
-    if timeout is not None and not (_number(timeout) and 0 < timeout < math.inf):
-        raise UsageError(f"timeout={timeout!r} is no time limit: give seconds above 0, or None for no limit.")
-    if memory is not None and (not _whole(memory) or memory < 1):
-        raise UsageError(f"memory={memory!r} is no memory limit: give a number of bytes, or None for no limit.")
-    once, priority = options.get("at_most_once", False), options.get("priority", 0)
-    if not isinstance(once, bool):
+    retries = whole(given := options.get("retries", 0))
+    if retries is None or retries < 0:
+        raise UsageError(f"retries={given!r} is no number of retries: give 0 or more.")
+    timeout = 0.0 if (limit := options.get("timeout")) is None else real(limit)
+    if limit is not None and (timeout is None or not 0 < timeout < math.inf):
+        raise UsageError(f"timeout={limit!r} is no time limit: give seconds above 0, or None for no limit.")
+    memory = 0 if (most := options.get("memory")) is None else whole(most)
+    if memory is None or (most is not None and memory < 1):
+        raise UsageError(f"memory={most!r} is no memory limit: give a number of bytes, or None for no limit.")
+    if not isinstance(once := options.get("at_most_once", False), bool):
         raise UsageError(f"at_most_once={once!r} is neither True nor False.")
-    if not _whole(priority) or abs(priority) > 2**31:
-        raise UsageError(f"priority={priority!r} is no priority: give a whole number; higher goes first.")
+    priority = whole(said := options.get("priority", 0))
+    if priority is None or abs(priority) > 2**31:
+        raise UsageError(f"priority={said!r} is no priority: give a whole number; higher goes first.")
     return {
         "retries": retries,
         "limit": check_limit(options.get("limit")),
-        "timeout": float(timeout or 0),
-        "memory": memory or 0,
+        "timeout": timeout,
+        "memory": memory,
         "once": once,
         "priority": priority,
         "engines": _engines(options.get("engine")),
@@ -82,14 +84,6 @@ def _resources(value: object) -> Amounts:
         raise UsageError(f"resources={value!r}: {error}.") from None
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def check_name(name: str | None) -> None:
     """Raise UsageError for what cannot be a batch's name."""
     whole = isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable()  # noqa: PLR2004
@@ -99,6 +93,7 @@ def check_name(name: str | None) -> None:
 
 def check_limit(value: int | None) -> int | None:
     """Return a valid limit; raises UsageError for anything else."""
-    if value is not None and (not _whole(value) or value < 1):
+    limit = None if value is None else whole(value)
+    if value is not None and (limit is None or limit < 1):
         raise UsageError(f"limit={value!r} is no limit: give a number of jobs of at least 1, or None for no limit.")
-    return value
+    return limit

@@ -14,6 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from jupyter_dsage import clock
+from jupyter_dsage.wire.quantities import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,12 @@ T = TypeVar("T")
 
 LOOK_SECONDS = 0.5
 """A thread that waits looks up this often, so that what an interrupt left undone delays it no longer."""
+
+
+def deadline_of(timeout: float | None, began: float | None = None) -> float | None:
+    """Return the moment (monotonic seconds) that is `timeout` after `began` (None: now); raises UsageError."""
+    rest = seconds(timeout)
+    return None if rest is None else (clock.monotonic() if began is None else began) + rest
 
 
 class _Waiter:
@@ -95,7 +102,7 @@ class Reply(Generic[T]):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the answer, or `timeout` seconds; return whether it is here."""
-        deadline = None if timeout is None else clock.monotonic() + timeout
+        deadline = deadline_of(timeout)
         while not self.done:
             rest = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - clock.monotonic())
             if rest <= 0:
@@ -108,7 +115,7 @@ class Reply(Generic[T]):
     def result(self, timeout: float | None = None) -> T:
         """Wait for the answer and return it; raises TimeoutError, or the exception that is the answer."""
         if not self.wait(timeout):
-            raise TimeoutError(f"There was no answer within {timeout:g} s.")
+            raise TimeoutError(f"There was no answer within {timeout} s.")
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]

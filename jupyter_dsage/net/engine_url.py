@@ -25,6 +25,7 @@ from jupyter_dsage.net.url_parts import (
     shared_options,
     slots_of,
 )
+from jupyter_dsage.wire.quantities import whole
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -91,8 +92,8 @@ def _parse_tuple(url: object) -> EngineURL:
     form = 'an engine is a URL or a tuple such as ("dsage://localhost:", 12345, "/all_series", 2)'
     if not isinstance(url, Sequence) or len(url) != 4:  # noqa: PLR2004  (the four fields of 2008)
         raise EngineError(f"{url!r} is no engine: {form}.")
-    base, port, service, slots = url
-    if not (isinstance(base, str) and isinstance(port, int) and isinstance(service, str) and isinstance(slots, int)):
+    base, service, port, slots = url[0], url[2], whole(url[1]), whole(url[3])
+    if not (isinstance(base, str) and isinstance(service, str)) or port is None or slots is None:
         raise EngineError(f"{url!r} is no engine: {form}.")
     return _parse(f"{base.rstrip(':/') if '://' in base else base}:{port}/{service.lstrip('/')}?slots={slots}")
 

@@ -242,7 +242,8 @@ def with_slots(cls: type, reduced: Reduced) -> Reduced:
     return reduced
 
 
-def _module_reduced(module: ModuleType) -> Reduced:
+def module_reduced(module: ModuleType) -> Reduced:
+    """Return how a module travels: by its name if workers can import it, else with all that is in it."""
     if module.__name__ == "__main__":
         raise pickle.PicklingError("it is the notebook itself, which workers do not have: use its names directly")
     if importable(module.__name__) and sys.modules.get(module.__name__) is not None:
@@ -259,7 +260,7 @@ def _imported(name: str) -> ModuleType:
 
 TABLE: dict[type, Callable[[Any], Reduced]] = {
     functools.cached_property: _property_reduced,
-    ModuleType: _module_reduced,
+    ModuleType: module_reduced,
 }
 """What is added to cloudpickle's table."""
 

@@ -20,6 +20,7 @@ import msgpack
 from jupyter_dsage.errors import PayloadTooLargeError, ProtocolError
 from jupyter_dsage.wire import arrays
 from jupyter_dsage.wire.not_data import MOST_BYTES, refusal
+from jupyter_dsage.wire.quantities import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ def dumps(value: Any, label: str) -> bytes:
     """Return a value as bytes.
 
     Raises NotDataError for what is no plain data, and PayloadTooLargeError; both name the culprit by its path from
-    `label` (``job 3 → kwargs['loc'][2]``). A bytearray arrives as bytes.
+    `label` (``job 3 → kwargs['loc'][2]``). A bytearray arrives as bytes, another library's number (Sage's) as Python's.
     """
     return writer()(value, label)
 
@@ -74,7 +75,9 @@ def _extended(value: Any) -> Any:
         return _extension(_ARRAY, arrays.pack(value))
     if arrays.is_scalar(value):
         return msgpack.ExtType(_SCALAR, arrays.pack(value))
-    raise TypeError
+    number = plain(value)
+    fits = type(number) is float or (type(number) is int and -(2**63) <= number < 2**64)
+    return number if fits else _extended(number)
 
 
 def _extension(code: int, data: bytes) -> msgpack.ExtType:

@@ -7,7 +7,7 @@ import pickle
 import sys
 from collections import ChainMap
 from functools import cache
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_dsage.wire import by_value
@@ -29,7 +29,7 @@ class Pickler(pickle.Pickler):
             if by_value.is_local(obj):
                 raise LivesInMainError
             return NotImplemented
-        if (known := _of_module(obj)) is not NotImplemented:
+        if (known := _stand_in(obj)) is not NotImplemented:
             return known
         reduced = by_value.reduced_by_itself(obj, by_value.REGISTERED)
         if by_value.is_local_name(obj, reduced):
@@ -37,20 +37,34 @@ class Pickler(pickle.Pickler):
         return reduced
 
 
-_GENERATORS = {"Random": ("random", "_inst"), "RandomState": ("numpy.random.mtrand", "_rand")}
-"""Name of a type -> module and name of the generator of that type that belongs to a module."""
+def _stand_in(obj: Any) -> Any:
+    """Return how an object is pickled that stands for another; NotImplemented for all others."""
+    return found(obj) if (found := _STAND_INS.get(type(obj).__name__)) is not None else NotImplemented
 
 
-def _of_module(obj: Any) -> Any:
+def _generator(obj: Any) -> Any:
     """Return how the generator behind `random.random` or `numpy.random.rand` is pickled: as the one of its module.
 
     By value it would bring its state along, and every job that calls such a function would get the same numbers.
     """
-    if (of := _GENERATORS.get(type(obj).__name__)) is not None:
-        loaded = sys.modules.get(of[0])
-        if loaded is not None and obj is getattr(loaded, of[1], None):
-            return _attribute, of
+    for module, name in (("random", "_inst"), ("numpy.random.mtrand", "_rand")):
+        if (loaded := sys.modules.get(module)) is not None and obj is getattr(loaded, name, None):
+            return _attribute, (module, name)
     return NotImplemented
+
+
+def _lazy_import(obj: Any) -> Any:
+    """Return how Sage's `LazyImport` is pickled, a name that is imported when it is first used: as what it imports."""
+    get = getattr(type(obj), "_get_object", None)
+    return NotImplemented if get is None else (_itself, (get(obj),))
+
+
+_STAND_INS = {"Random": _generator, "RandomState": _generator, "LazyImport": _lazy_import}
+"""By the name of the type: the types are not loaded for this."""
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _attribute(module: str, name: str) -> Any:
@@ -85,9 +99,11 @@ def cloud_pickler() -> type[pickle.Pickler]:
                 if by_value.is_dispatching(obj) and not by_value.has_name(obj, obj.__qualname__):
                     return by_value.dispatching_reduced(obj)
                 return self._dynamic_function_reduce(obj) if by_value.is_local(obj) else super().reducer_override(obj)
-            if (known := _of_module(obj)) is not NotImplemented:
+            if (known := _stand_in(obj)) is not NotImplemented:
                 return known
             reduced = by_value.reduced_by_itself(obj, self.dispatch_table)
+            if reduced is NotImplemented and issubclass(kind, ModuleType):
+                return by_value.module_reduced(obj)  # one that is loaded when it is first used is of a class of its own
             return by_value.by_value(obj, reduced) if type(reduced) is str else reduced
 
     return ByValue

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from jupyter_dsage.process_identity import Start
 from jupyter_dsage.settings import IDLE_SECONDS, MAX_JOBS
+from jupyter_dsage.wire.quantities import whole
 
 Number = Annotated[int, Meta(ge=0, le=MAX_JOBS)]
 Count = Annotated[int, Meta(ge=1, le=MAX_JOBS)]
@@ -30,10 +31,10 @@ def amount_of(name: str, amount: object) -> tuple[str, int]:
     """Return a resource and its amount; raises ValueError with the words of why it is none."""
     if not _AMOUNT_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a resource: it is one word that begins with a letter")
-    whole = isinstance(amount, int) and not isinstance(amount, bool)
-    if not whole or not 1 <= amount <= MOST_OF_A_RESOURCE:  # type: ignore[operator]
+    number = whole(amount)
+    if number is None or not 1 <= number <= MOST_OF_A_RESOURCE:
         raise ValueError(f"{amount!r} is no amount of {name}: it is a whole number from 1 to {MOST_OF_A_RESOURCE}")
-    return name, amount  # type: ignore[return-value]
+    return name, number
 
 
 def amounts_of(text: str, sign: str) -> Amounts:

@@ -200,6 +200,41 @@ def test_limit_bounds_the_jobs_that_run_at_once(session, tmp_path):
         batch.limit = 0
 
 
+class Whole:
+    """As Sage's Integer: no `int`, but as good as one."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __index__(self):
+        return self.value
+
+
+class Real(Whole):
+    """As Sage's RealNumber."""
+
+    __index__ = None
+
+    def __float__(self):
+        return float(self.value)
+
+
+@pytest.mark.parametrize(("whole", "real"), [(np.int64, np.float32), (Whole, Real)])
+def test_numbers_of_other_libraries_are_numbers(session, whole, real):
+    options = {"retries": whole(1), "limit": whole(2), "memory": whole(10**9), "priority": whole(1)}
+    batch = session.map(time.sleep, [0.1] * 4, timeout=real(20), **options)
+    batch.limit = whole(1)
+    assert (batch.limit, type(batch.limit)) == (1, int)
+    assert batch[whole(3)].result(timeout=real(20)) is None
+    assert batch.results(timeout=whole(20)) == [None] * 4
+    assert "1 job at once" in session.scale("local", whole(1), timeout=whole(20))
+    calls = [((whole(100),), {"distribution": "normal", "loc": real(1), "bins": whole(3)})]
+    [(counts, _)] = session.scatter("/all_series", calls).results(timeout=real(20))
+    assert sum(counts) == 100
+    with pytest.raises(dsage.UsageError, match="timeout='3' is no time: give seconds, or None"):
+        session.submit(time.sleep, 0.2).result(timeout="3")
+
+
 def test_pause_and_resume(session, tmp_path):
     gate = tmp_path / "gate"
     batch = session.scatter(jobs.wait_for, [((str(gate), n), {}) for n in range(50)])

@@ -245,7 +245,13 @@ def test_functions_with_a_cache_and_types_of_the_notebook_travel(notebook):
     notebook.run(
         "import functools, typing\nUserId = typing.NewType('UserId', int)\n"
         "@functools.cache\ndef fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)\n"
-        "class Rows:\n    @functools.lru_cache\n    def row(self, n): return fib(n)"
+        "class Rows:\n    @functools.lru_cache\n    def row(self, n): return fib(n)\n"
+        "class LazyImport:\n    def _get_object(self): return len\n    def __call__(self, x): return len(x)\n"
+        "    def __reduce__(self): raise TypeError('__pyx_vtable__')\nlength = LazyImport()"
+    )
+    notebook.run("%%scatter lazy for x in ['a', 'bc'] --wait\n(length(x), type(length).__name__)")
+    assert (
+        notebook.run("lazy.results()").value == "[(1, 'builtin_function_or_method'), (2, 'builtin_function_or_method')]"
     )
     notebook.run("%%scatter named for x in range(5) --wait\n(UserId(x), fib(10), Rows().row(x))")
     assert notebook.run("named.results()").value == str([(x, 55, fib) for x, fib in enumerate((0, 1, 1, 2, 3))])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import decimal
 import enum
+import fractions
 import math
 import pickle
 import struct
@@ -122,6 +123,28 @@ def test_numpy_scalars_stay_what_they_are(scalar: Any) -> None:
     assert type(out) is type(scalar)
     assert out == scalar
     assert there({scalar: 1}) == {scalar: 1}
+
+
+class Whole:
+    """As Sage's Integer: no `int`, but as good as one."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+
+class Real:
+    """As Sage's RealNumber."""
+
+    def __float__(self) -> float:
+        return 0.5
+
+
+def test_numbers_of_other_libraries_arrive_as_pythons() -> None:
+    value = [Whole(3), Whole(-(2**70)), Real(), fractions.Fraction(1, 2), {Whole(1): Whole(2)}]
+    assert alike(there(value), [3, -(2**70), 0.5, 0.5, {1: 2}])
 
 
 def test_a_mapped_array_and_a_bytearray_arrive_as_what_they_hold(tmp_path: Any) -> None:

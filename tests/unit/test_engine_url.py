@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from jupyter_dsage import settings
@@ -90,6 +91,9 @@ def test_the_tuples_of_2008(base: str, service: str, free_port: int) -> None:
     expected = EngineURL(f"dsage://localhost:{free_port}", 2, "/all_series", told)
     assert parse_urls([(base, free_port, service, 2)]) == [expected]
     assert parse_urls([[base, free_port, service, 2]]) == [expected]
+    assert parse_urls([(base, np.int64(free_port), service, np.uint8(2))]) == [expected], (
+        "Sage's numbers are none of Python's"
+    )
 
 
 def test_several_engines(free_port: int) -> None:

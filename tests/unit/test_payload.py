@@ -178,7 +178,7 @@ assert payload.loads(got.each[0])(5) == 105
 
 # --- what pickle would name by a reference into the notebook ---
 import __main__ as notebook
-import copyreg, dataclasses, functools, json, math, types, typing
+import copyreg, dataclasses, functools, importlib.util, json, math, types, typing
 import numpy as np
 
 @functools.cache
@@ -236,8 +236,24 @@ def wrapped(x):
     return x
 adrift = types.FunctionType((lambda x: x + 1).__code__, globals())
 adrift.__module__, adrift.__name__, adrift.__qualname__ = None, "adrift", "adrift"
+class LazyImport:
+    """As Sage's: a name that is imported when it is first used, of a class that cannot be pickled."""
+    def __init__(self, get):
+        self._get = get
+    def _get_object(self):
+        return self._get()
+    def __call__(self, *args):
+        return self._get()(*args)
+    def __reduce__(self):
+        raise TypeError("no default __reduce__ due to non-trivial __cinit__")
+fmean = LazyImport(lambda: importlib.import_module("statistics").fmean)
+spec = importlib.util.find_spec("wave")
+spec.loader = importlib.util.LazyLoader(spec.loader)
+wave = sys.modules["wave"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(wave)
 
 CASES = {
+    "lazy": (lambda: (fmean([1, 2]), wave.__name__, type(fmean)), (1.5, "wave", types.FunctionType)),
     "fib": (lambda: (fib(10), fib.cache_info().misses), (55, 11)),
     "times": (lambda: (times(2), times.cache_parameters()), (200, {"maxsize": 7, "typed": True})),
     "root": (lambda: root(4), 2.0),
