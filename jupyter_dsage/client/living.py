@@ -7,6 +7,8 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from jupyter_dsage.wire import importable
+
 if TYPE_CHECKING:
     from jupyter_dsage.client.session import Session
 
@@ -29,6 +31,7 @@ def enlist(session: Session) -> None:
 def strike(session: Session) -> None:
     """Take out a session that has ended, if it is there."""
     _alive.pop(session, None)
+    importable.forget_workers(session.id)
 
 
 def keep_journal(folder: str) -> None:

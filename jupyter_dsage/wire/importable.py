@@ -14,21 +14,32 @@ from importlib.machinery import BuiltinImporter, FrozenImporter
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from importlib.machinery import ModuleSpec
 
 _checked: dict[str, tuple[Any, bool]] = {}
 """Module name -> the module that was asked about, and the answer."""
-_entries: tuple[str, ...] | None = None
-"""The folders of `sys.path` that the workers of all sessions of this process have; None before there is a session."""
+_folders: dict[str, list[str]] = {}
+"""Package that is only folders -> those of them that workers find."""
+_paths: dict[str, list[str]] = {}
+"""Session -> the folders that its workers look in for modules, for each that this process has."""
 
 
-def workers_have(path: Iterable[str]) -> None:
-    """Note the import path of a session's workers. A module must be on the paths of all sessions."""
-    global _entries  # noqa: PLW0603
-    known = dict.fromkeys(path)
-    _entries = tuple(known) if _entries is None else tuple(entry for entry in _entries if entry in known)
+def workers_have(session: str, path: Iterable[str]) -> None:
+    """Note the import path of a session's workers. A module must be found by those of all sessions of this process."""
+    _paths[session] = [*path]
+    _ask_anew()
+
+
+def forget_workers(session: str) -> None:
+    """Forget a session that is over."""
+    if _paths.pop(session, None) is not None:
+        _ask_anew()
+
+
+def _ask_anew() -> None:
     _checked.clear()
+    _folders.clear()
 
 
 def importable(name: Any) -> bool:
@@ -45,8 +56,9 @@ def importable(name: Any) -> bool:
     return found
 
 
-def _path() -> Sequence[str]:
-    return sys.path if _entries is None else _entries
+def _path() -> list[str]:
+    first, *others = list(_paths.values()) or [sys.path]
+    return [entry for entry in first if all(entry in path for path in others)]
 
 
 def _is_found(name: str, module: Any) -> bool:
@@ -59,13 +71,14 @@ def _is_found(name: str, module: Any) -> bool:
     package = name.rpartition(".")[0]
     if package and not importable(package):
         return False
-    where = getattr(sys.modules.get(package), "__path__", None) if package else _path()
+    where = _folders.get(package) or getattr(sys.modules.get(package), "__path__", None) if package else _path()
     found = None if where is None else _find(name, [*where])
     own = getattr(module, "__file__", None)
     if found is None:  # a package may make modules of its own, as C code does: they are there once it was imported
         return bool(package) and not (getattr(spec, "name", None) == name and getattr(spec, "has_location", False))
-    if found.origin is None and not hasattr(module, "__path__"):
-        return False  # a folder that happens to have this name
+    if found.loader is None or (found.origin is None and found.submodule_search_locations is not None):
+        _folders[name] = [*(found.submodule_search_locations or ())]
+        return any(folder in _folders[name] for folder in getattr(module, "__path__", ()))  # else it is another one
     return not (_is_file(own) and _is_file(found.origin)) or os.path.realpath(own) == os.path.realpath(found.origin)
 
 

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import random
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -95,6 +98,62 @@ def test_a_cached_function_travels_with_an_empty_cache_which_the_jobs_of_a_worke
     assert max(misses) == 10
     assert max(hits) > COUNT // 4
     assert lines_of(session, note) == {1}, "a cache behind which something changes is each job's own"
+
+
+ASIDE = """
+import functools, math
+
+FACTOR = 3
+
+class Own(ValueError):
+    pass
+
+class Thing:
+    def __init__(self, x):
+        self.x = x
+    def times(self):
+        return self.x * FACTOR
+
+@functools.cache
+def cached(x):
+    return math.floor(x) * FACTOR
+
+def work(x):
+    if x < 0:
+        raise Own(x)
+    return Thing(x), cached(x)
+"""
+
+
+@pytest.fixture(params=["a file", "a name of Python's", "made here", "a folder added later"])
+def aside(request, session, tmp_path, monkeypatch):
+    """A module that this process has, and no worker can import; the session has begun before."""
+    (tmp_path / "aside_file.py").write_text(ASIDE)
+    name = {"a name of Python's": "wave", "a folder added later": "aside_file"}.get(request.param, "aside_elsewhere")
+    if request.param == "a folder added later":
+        monkeypatch.syspath_prepend(str(tmp_path))
+        module = importlib.import_module("aside_file")
+    elif request.param == "made here":
+        module = ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(ASIDE, vars(module))  # noqa: S102
+    else:
+        spec = importlib.util.spec_from_file_location(name, tmp_path / "aside_file.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        spec.loader.exec_module(module)
+    yield module
+    sys.modules.pop("aside_file", None)
+
+
+def test_what_stands_in_a_module_that_workers_cannot_import_travels_by_value(aside, session):
+    """Each job failed: No module named 'aside_elsewhere'."""
+    (thing, cached), error = session.map(aside.work, [2, -1]).results(errors="return", timeout=20)
+    assert (type(thing), thing.times(), cached) == (aside.Thing, 6, 6)
+    assert type(error) is aside.Own
+    assert session.map(lambda x: aside.work(x)[1], [2]).results(timeout=20) == [6]
+    assert session.map(aside.Thing.times, [aside.Thing(3)]).results(timeout=20) == [9]
+    assert session.submit(aside.cached, 2).result(20) == 6
 
 
 def test_captured_arrays_are_copied_or_cannot_be_written_to(session):

@@ -257,6 +257,18 @@ def test_functions_with_a_cache_and_types_of_the_notebook_travel(notebook):
     assert notebook.run("named.results()").value == str([(x, 55, fib) for x, fib in enumerate((0, 1, 1, 2, 3))])
 
 
+def test_modules_that_the_notebook_made_or_loaded_from_a_file_travel(notebook, tmp_path):
+    (tmp_path / "tools.py").write_text("FACTOR = 3\ndef times(x):\n    return x * FACTOR\n")
+    notebook.run(
+        "import importlib.util, sys, types\n"
+        f"spec = importlib.util.spec_from_file_location('my_tools', {str(tmp_path / 'tools.py')!r})\n"
+        "tools = sys.modules['my_tools'] = importlib.util.module_from_spec(spec)\nspec.loader.exec_module(tools)\n"
+        "made = sys.modules['made'] = types.ModuleType('made')\nexec('def plus(x): return x + 1', made.__dict__)"
+    )
+    notebook.run("%%scatter aside for x in range(3) --wait\n(tools.times(x), made.plus(x))")
+    assert notebook.run("aside.results()").value == "[(0, 1), (3, 2), (6, 3)]"
+
+
 # --- options -----------------------------------------------------------------------------------------------------
 
 
