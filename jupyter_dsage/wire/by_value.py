@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_dsage.wire.importable import importable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
 Reduced = Any
 """What a ``__reduce__`` may return: a tuple, or a name; NotImplemented leaves it to the pickler."""
@@ -48,10 +48,10 @@ def is_local(obj: Any) -> bool:
     return isinstance(module, str) and not importable(module)
 
 
-def reduced_by_itself(obj: Any, table: Mapping[type, Callable[[Any], Reduced]]) -> Reduced:
-    """Return what an object's own ``__reduce_ex__``, or the table's function for it, says of it."""
+def reduced_by_itself(obj: Any) -> Reduced:
+    """Return what an object's own ``__reduce_ex__``, or the function that `copyreg` has for it, says of it."""
     kind = type(obj)
-    if (reduce := table.get(kind)) is not None:
+    if (reduce := copyreg.dispatch_table.get(kind)) is not None:
         return reduce(obj)
     if kind.__reduce__ is _REDUCE and kind.__reduce_ex__ is _REDUCE_EX:
         return NotImplemented  # the usual case, in which no name can come
@@ -263,6 +263,3 @@ TABLE: dict[type, Callable[[Any], Reduced]] = {
     ModuleType: module_reduced,
 }
 """What is added to cloudpickle's table."""
-
-REGISTERED: Mapping[type, Callable[[Any], Reduced]] = copyreg.dispatch_table
-"""Python's own table."""

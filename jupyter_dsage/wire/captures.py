@@ -53,11 +53,9 @@ def _key(function: Any, seen: set[int]) -> Key | None:
 
     What a cache holds does not count: it was computed from the same values.
     """
-    if type(function) is CACHED:
-        inside = getattr(function, "__wrapped__", None)
-        inner = () if id(inside) in seen else _key(inside, seen)
-        return None if inner is None else (function, inner)
-    if type(function) is not FunctionType or vars(function):
+    if type(function) is not FunctionType:
+        return _key_of_cached(function, seen) if type(function) is CACHED else None
+    if vars(function):
         return None
     seen.add(id(function))
     key: list[Any] = [function.__code__]
@@ -78,12 +76,21 @@ def _key(function: Any, seen: set[int]) -> Key | None:
     return tuple(key)
 
 
+def _key_of_cached(function: Any, seen: set[int]) -> Key | None:
+    inside = getattr(function, "__wrapped__", None)
+    inner = () if id(inside) in seen else _key(inside, seen)
+    return None if inner is None else (function, inner)
+
+
 def _captured(function: FunctionType) -> list[Any]:
     names = function.__globals__
     values = [names[name] for name in _names(function.__code__) if name in names]
-    values += [cell.cell_contents for cell in function.__closure__ or () if cell != _EMPTY]
-    values += function.__defaults__ or ()
-    values += (function.__kwdefaults__ or {}).values()
+    if function.__closure__:
+        values += [cell.cell_contents for cell in function.__closure__ if cell != _EMPTY]
+    if function.__defaults__:
+        values += function.__defaults__
+    if function.__kwdefaults__:
+        values += function.__kwdefaults__.values()
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import importlib
 import pickle
 import sys
@@ -31,7 +32,7 @@ class Pickler(pickle.Pickler):
             return NotImplemented
         if (known := _stand_in(obj)) is not NotImplemented:
             return known
-        reduced = by_value.reduced_by_itself(obj, by_value.REGISTERED)
+        reduced = by_value.reduced_by_itself(obj)
         if by_value.is_local_name(obj, reduced):
             raise LivesInMainError
         return reduced
@@ -85,8 +86,11 @@ def cloud_pickler() -> type[pickle.Pickler]:
     def reduce_code(code: CodeType) -> Any:
         return _code_of, (*reduce(code), code.co_filename)
 
+    table = ChainMap({CodeType: reduce_code, **by_value.TABLE}, CloudPickler.dispatch_table)
+    in_table = table.keys() - copyreg.dispatch_table.keys()  # a `ChainMap` takes 1 us to look into
+
     class ByValue(CloudPickler):  # type: ignore[misc]
-        dispatch_table: ClassVar = ChainMap({CodeType: reduce_code, **by_value.TABLE}, CloudPickler.dispatch_table)
+        dispatch_table: ClassVar = table
 
         def reducer_override(self, obj: Any) -> Any:
             kind = type(obj)
@@ -101,7 +105,9 @@ def cloud_pickler() -> type[pickle.Pickler]:
                 return self._dynamic_function_reduce(obj) if by_value.is_local(obj) else super().reducer_override(obj)
             if (known := _stand_in(obj)) is not NotImplemented:
                 return known
-            reduced = by_value.reduced_by_itself(obj, self.dispatch_table)
+            if kind in in_table:
+                return NotImplemented
+            reduced = by_value.reduced_by_itself(obj)
             if reduced is NotImplemented and issubclass(kind, ModuleType):
                 return by_value.module_reduced(obj)  # one that is loaded when it is first used is of a class of its own
             return by_value.by_value(obj, reduced) if type(reduced) is str else reduced
