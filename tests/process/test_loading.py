@@ -57,10 +57,8 @@ def module(tmp_path, monkeypatch):
         (tmp_path / f"{name}.py").write_text(
             f"import os, sys, time, signal\nif {IN_A_WORKER}:\n    {act}\ndef f(x):\n    return x\n"
         )
-        module = __import__(name)
-        monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setitem(sys.modules, name, module)
-        return module.f
+        sys.modules.pop(name, None)  # of the test before, from another folder: that would travel by value
+        return __import__(name).f
 
     return make
 
