@@ -9,7 +9,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from jupyter_dsage.errors import PayloadTooLargeError, UnpicklableError, UsageError
-from jupyter_dsage.wire import payload, safe_text, sources
+from jupyter_dsage.wire import rebuilt, safe_text, sources
 from jupyter_dsage.wire.notes import note_once
 from jupyter_dsage.wire.payload import Raised
 
@@ -86,8 +86,6 @@ def _is_event_loop(frame: TracebackType) -> bool:
 
 def _pickled(error: BaseException) -> bytes | None:
     try:
-        data = payload.dumps(error, "the exception")
-        same = type(payload.loads(data)) is type(error)
+        return rebuilt.dumps(error)
     except BaseException:  # noqa: BLE001  (its methods may even exit; then it travels as its texts, as RemoteError)
         return None
-    return data if same else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import threading
@@ -141,20 +142,31 @@ def test_unpicklable_capture_is_named_before_anything_is_sent(session):
     assert len(session.batches) == 0
 
 
-def test_function_that_cannot_be_loaded_at_the_worker(session, tmp_path, monkeypatch):
-    import sys
+def test_function_that_cannot_be_loaded_at_the_worker(session):
+    class OfAModule:
+        def __reduce__(self):
+            return importlib.import_module, ("only_elsewhere",)
 
-    (tmp_path / "only_here.py").write_text("def f(x):\n    return x\n")
-    sys.path.insert(0, str(tmp_path))
-    try:
-        import only_here
-    finally:
-        sys.path.remove(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "only_here")
-    monkeypatch.setitem(sys.modules, "only_here", only_here)
-    (error,) = session.map(only_here.f, [1]).results(errors="return")
+    found = OfAModule()
+    (error,) = session.map(lambda x: (found, x), [1]).results(errors="return")
     assert isinstance(error, ModuleNotFoundError)
     assert "could not be loaded at the worker" in error.__notes__[0]
+
+
+def test_exceptions_of_classes_with_an_init_of_their_own_arrive_as_themselves(session):
+    class Two(Exception):  # noqa: N818
+        def __init__(self, a, *, b):
+            super().__init__(f"{a} and {b}")
+            self.a, self.b = a, b
+
+    def job(x):
+        error = Two(x, b=3)
+        error.add_note("seen")
+        raise error from ZeroDivisionError("behind it")
+
+    error = session.submit(job, 1).exception(20)
+    assert (type(error), str(error), error.a, error.b, error.__notes__) == (Two, "1 and 3", 1, 3, ["seen"])
+    assert "ZeroDivisionError: behind it" in str(error.__cause__)
 
 
 def test_cancel_ends_a_job_that_holds_the_interpreter_lock_and_only_that(session, tmp_path):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
+import threading
+from typing import Any, Self
 
 import pytest
 
@@ -61,6 +62,53 @@ def test_nothing_that_an_exception_does_keeps_it_from_being_told(*, act: str, tr
     assert raised.type_name.endswith("test_failure.Nasty")
     assert raised.traceback
     assert pickle.loads(pickle.dumps(raised)).text == text
+
+
+class ToldError(Exception):
+    def __init__(self, text: str) -> None:
+        super().__init__(f"told: {text}")
+        self.text = text
+
+
+class NamedError(OSError):
+    def __init__(self, number: int, *, path: str) -> None:
+        super().__init__(number, "no such thing", path)
+
+
+class MadeError(Exception):
+    __slots__ = ("x",)
+
+    def __new__(cls, *, x: int) -> Self:
+        return super().__new__(cls, x)
+
+    def __init__(self, *, x: int) -> None:
+        self.x = x
+
+
+class LockedError(Exception):
+    def __init__(self, a: int, inner: BaseException) -> None:
+        super().__init__(a, threading.Lock())
+        self.lock, self.inner = threading.Lock(), inner
+
+
+def back(error: BaseException) -> Any:
+    return payload.loads(describe(error).data or b"")
+
+
+def test_an_exception_that_pickle_cannot_make_again_arrives_as_itself() -> None:
+    for error in (ToldError("x"), NamedError(2, path="/x"), MadeError(x=3)):
+        again = back(error)
+        assert (type(again), str(again), again.args) == (type(error), str(error), error.args)
+    assert (back(NamedError(2, path="/x")).filename, back(MadeError(x=3)).x) == ("/x", 3)
+    group = back(ExceptionGroup("g", [NamedError(2, path="/x"), ToldError("y")]))
+    assert [str(each) for each in group.exceptions] == ["[Errno 2] no such thing: '/x'", "told: y"]
+
+
+def test_what_cannot_travel_of_an_exception_is_left_out_and_a_note_says_so() -> None:
+    again = back(LockedError(5, ToldError("inner")))
+    assert (type(again), again.args[0], type(again.args[1]), hasattr(again, "lock")) == (LockedError, 5, str, False)
+    assert (type(again.inner), again.inner.text) == (ToldError, "inner")
+    assert again.__notes__ == ["Left at the worker, since it cannot be pickled: argument 1, attribute 'lock'."]
 
 
 def test_the_traceback_shows_the_lines_of_the_job() -> None:
