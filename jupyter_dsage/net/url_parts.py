@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import EngineError
+from jupyter_dsage.net.cores import cores
 from jupyter_dsage.net.durations import seconds_of
 from jupyter_dsage.wire.setup import EngineSetup, amounts_of
 
@@ -47,10 +47,8 @@ class EngineURL:
 
 
 def default_slots() -> int:
-    """Return the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+    """Return the number of cores this process may use; see `cores`."""
+    return cores()
 
 
 def options_of(url: str, query: str, known: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import pytest
 
 from jupyter_dsage import settings
 from jupyter_dsage.errors import DsageError, EngineError, ServerKeyError, UsageError
+from jupyter_dsage.net import cores, url_parts
 from jupyter_dsage.net.engine_url import engine_name, parse_urls
 from jupyter_dsage.net.keys import Keys
 from jupyter_dsage.net.url_parts import MOST_SLOTS, EngineURL, default_slots
@@ -99,6 +100,38 @@ def test_the_tuples_of_2008(base: str, service: str, free_port: int) -> None:
 def test_several_engines(free_port: int) -> None:
     engines = parse_urls(["local:?slots=2", ("dsage://localhost:", free_port, "/all_series", 3)])
     assert [(engine.name, engine.slots) for engine in engines] == [("local", 2), (f"dsage://localhost:{free_port}", 3)]
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "most"),
+    [
+        ("0::/\n", {"cpu.max": "150000 100000"}, 2),
+        ("0::/\n", {"cpu.max": "50000 100000"}, 1),
+        ("0::/\n", {"cpu.max": "max 100000"}, 64),
+        ("0::/\n", {"cpu.max": "nonsense"}, 64),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000", "a/cpu.max": "300000 100000"}, 3),
+        ("0::/of/the/host\n", {"cpu.max": "200000 100000"}, 2),
+        ("0::/../outside\n", {"cpu.max": "200000 100000"}, 2),
+        ("4:memory:/\n3:cpu,cpuacct:/a\n", {"cpu,cpuacct/a/cpu.cfs_quota_us": "250000"}, 3),
+        ("1:cpu:/\n0::/\n", {"cpu/cpu.cfs_quota_us": "-1"}, 64),
+        ("1:cpu:/\n0::/\n", {"cpu/cpu.cfs_quota_us": "100000"}, 1),
+        ("", {"cpu.max": "100000 100000"}, 64),
+    ],
+)
+def test_slots_are_as_many_as_cores_and_quotas_allow(
+    own: str, files: dict[str, str], most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    (tmp_path / "own").write_text(own)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+        if name.endswith("quota_us"):
+            (tmp_path / name.replace("quota", "period")).write_text("100000\n")
+    assert cores.cores(tmp_path, tmp_path / "own") == most
+    monkeypatch.setattr(cores, "cores", lambda: most)
+    monkeypatch.setattr(url_parts, "cores", cores.cores)
+    assert [engine.slots for url in (None, "local:") for engine in parse_urls(url)] == [most, most]
 
 
 # --- worker servers ------------------------------------------------------------------------------------------
