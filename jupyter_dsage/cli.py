@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import os
 import socket
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -211,8 +212,15 @@ def _fetch(given: argparse.Namespace) -> None:
     keys.trust(there.host, port, key)
     print(f"dsage://{name} is known by the key {key} from now on.")
     if given.authorize:
-        fetch.authorize(there, keys.client().public_text, f"{getpass.getuser()}@{socket.gethostname()}")
+        fetch.authorize(there, keys.client().public_text, f"{_user()}@{socket.gethostname()}")
         print(f"This user's servers on {there.host} admit this user's key as client from now on.")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the system does not know its number
+        return str(os.getuid())
 
 
 def _ps(_given: argparse.Namespace) -> None:

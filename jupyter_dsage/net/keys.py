@@ -11,7 +11,6 @@ import base64
 import logging
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zmq
@@ -23,6 +22,7 @@ from jupyter_dsage.net import key_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 ROLES = ("client", "caller")
 """What a key may do: *client* runs code (which is a shell), *caller* calls registered services with plain data."""
@@ -239,9 +239,7 @@ def _new_pair() -> tuple[bytes, bytes]:
 
 
 def _default_folder() -> Path:
-    from jupyter_core.paths import jupyter_data_dir
-
-    return Path(jupyter_data_dir()) / "dsage" / "keys"
+    return private_files.data_folder() / "keys"
 
 
 def _parse_pair(path: Path, text: str) -> KeyPair:

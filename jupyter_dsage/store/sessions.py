@@ -89,9 +89,7 @@ _noted: set[Path] = set()
 
 def sessions_folder() -> Path:
     """Return the folder of all sessions' folders, made of mode 0700."""
-    from jupyter_core.paths import jupyter_data_dir  # 5 ms, which a session without a journal need not wait for
-
-    folder = Path(jupyter_data_dir()) / "dsage" / "sessions"
+    folder = private_files.data_folder() / "sessions"
     private_files.make_folder(folder)
     private_files.close_folders([folder.parent, folder])
     return folder

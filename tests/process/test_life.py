@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -120,6 +121,22 @@ def test_child_that_cannot_start_says_why(monkeypatch):
 def test_bad_urls_start_nothing(urls, sentence):
     with pytest.raises(dsage.EngineError, match=sentence):
         dsage.spawn(urls)
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    """In a container with ``--user 12345`` nobody has this number, and HOME is not set."""
+
+    def unknown(number):
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "JUPYTER_DATA_DIR", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for call in (lambda: dsage.spawn("local:?slots=1"), dsage.sessions, dsage.attach):
+        with pytest.raises(dsage.DsageError, match=r"no home directory.*: set HOME or JUPYTER_DATA_DIR"):
+            call()
+    with dsage.spawn("local:?slots=1", journal=False) as session:
+        assert session.submit(jobs.square, 2).result(20) == 4
 
 
 def test_log_that_is_no_file_is_refused():

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from jupyter_core.paths import jupyter_data_dir
 
 from jupyter_dsage import private_files, settings
 from jupyter_dsage.child.engines.host import HostEngine
@@ -276,7 +275,7 @@ class SlurmEngine:
         try:
             if self._door is None:
                 self._door = CallIn(self._setup.host, self._setup.port, self._calls, self._poller.wake)
-            folder = Path(self._setup.option("folder") or Path(jupyter_data_dir()) / "dsage" / "slurm").expanduser()
+            folder = Path(self._setup.option("folder") or private_files.data_folder() / "slurm").expanduser()
             private_files.make_folder(folder)
             self._file = folder / f"{self._mark}.call"
             self._forget_former(self._file.with_suffix(".job"))
