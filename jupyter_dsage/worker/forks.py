@@ -13,6 +13,8 @@ import traceback
 from os import getpid  # bound now: a job may patch `os`
 from typing import TYPE_CHECKING
 
+from jupyter_dsage.worker import pools
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,6 +33,7 @@ class Forks:
         """Have copies lose this descriptor. `flush`: writes what was printed before, so that no copy does it again."""
         self._socket = socket
         os.register_at_fork(before=flush, after_in_child=self._copy)
+        os.register_at_fork(before=pools.teach)  # a thread has imported `multiprocessing`: nobody watched it
 
     def _copy(self) -> None:
         self.copied = True

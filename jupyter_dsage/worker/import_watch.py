@@ -13,6 +13,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ExtensionFileLoader, SourceFileLoader, SourcelessFileLoader
 from typing import TYPE_CHECKING
 
+from jupyter_dsage.worker import pools
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
@@ -55,3 +57,4 @@ class ImportWatch(MetaPathFinder):
         finally:
             self._within = False
             self._state.keep(before)
+            pools.teach()

@@ -61,6 +61,23 @@ def by_a_pool():
         return list(pool.map(abs, [-1, -2]))
 
 
+class Pair:
+    def __init__(self, x):
+        self.x = x
+
+
+def pair(x):
+    return Pair(x)
+
+
+Pair.__module__ = pair.__module__ = "__main__"  # as if typed in a notebook: a worker's has none of them
+
+
+def of_the_notebook(way):
+    with multiprocessing.get_context(way).Pool(2) as pool:
+        return [each.x for each in pool.map(pair, [1, 2]) if type(each) is Pair]
+
+
 WAYS = {
     "returns": (lambda: child_and_parent(lambda: None), 0),
     "returns a list": (lambda: child_and_parent(lambda: [1, 2, 3]), 0),
@@ -74,6 +91,7 @@ WAYS = {
     "its value": (ForksWherePickled, 7),
     "multiprocessing": (by_multiprocessing, [1, 2]),
     "a pool of processes": (by_a_pool, [1, 2]),
+    "with functions of the notebook": (lambda: of_the_notebook("fork"), [1, 2]),
 }
 
 
@@ -98,6 +116,7 @@ def test_no_copy_runs_on_as_a_worker(session):
         assert batch.results(timeout=20) == [WAYS[way][1]] * 5, way
     (error,) = session.map(fails, [os.getpid()]).results(errors="return", timeout=20)
     assert "forks" in str(error)
+    assert session.map(of_the_notebook, ["spawn"]).results(timeout=20) == [[1, 2]]
     assert neighbour.results(timeout=20) == [n * n for n in range(200)]
     read = session.scatter(lambda pid: pid >= 0, [((ForksWhereRead(),), {}) for _ in range(5)])
     assert read.results(timeout=20) == [True] * 5

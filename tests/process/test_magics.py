@@ -269,6 +269,16 @@ def test_modules_that_the_notebook_made_or_loaded_from_a_file_travel(notebook, t
     assert notebook.run("aside.results()").value == "[(0, 1), (3, 2), (6, 3)]"
 
 
+def test_a_job_may_hand_functions_of_the_notebook_to_processes_of_its_own(notebook):
+    notebook.run("import multiprocessing\nclass Got:\n    def __init__(self, x): self.x = x\ndef get(x): return Got(x)")
+    notebook.run(
+        "%%scatter pooled for x in range(2) --wait\n"
+        "with multiprocessing.get_context('fork').Pool(2) as pool:\n    got = pool.map(get, range(3))\n"
+        "[each.x for each in got if type(each) is Got]"
+    )
+    assert notebook.run("pooled.results()").value == "[[0, 1, 2], [0, 1, 2]]"
+
+
 # --- options -----------------------------------------------------------------------------------------------------
 
 
