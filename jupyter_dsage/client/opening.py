@@ -8,8 +8,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from jupyter_dsage.client import place, which
 from jupyter_dsage.client.living import living
+from jupyter_dsage.client.location import check_environment
 from jupyter_dsage.client.start import find_child, start_child
-from jupyter_dsage.client.surroundings import check_environment
 from jupyter_dsage.client.waiting import whole
 from jupyter_dsage.errors import UsageError
 from jupyter_dsage.lazy import psutil

@@ -18,10 +18,10 @@ from jupyter_dsage.client.executor import DsageExecutor
 from jupyter_dsage.client.feeder import Source, source_of, zipped
 from jupyter_dsage.client.functions import Functions
 from jupyter_dsage.client.link import ChildLink
+from jupyter_dsage.client.location import environment
 from jupyter_dsage.client.options import check_name, check_options
 from jupyter_dsage.client.record import Chunk
 from jupyter_dsage.client.submit import Submitter
-from jupyter_dsage.client.surroundings import environment
 from jupyter_dsage.errors import DsageError, SessionLost, UsageError
 from jupyter_dsage.process_identity import own_start
 from jupyter_dsage.store.sessions import forget, let_go

@@ -21,7 +21,7 @@ import msgspec
 from jupyter_dsage import clock, private_files, settings
 from jupyter_dsage.client import place
 from jupyter_dsage.client.child_process import ChildProcess, OtherChild, Started
-from jupyter_dsage.client.surroundings import Surroundings
+from jupyter_dsage.client.location import Location
 from jupyter_dsage.errors import StartError, UsageError
 from jupyter_dsage.net import launch
 from jupyter_dsage.net.runtime import runtime_folder
@@ -98,7 +98,7 @@ def _started_new(
         os.getpid(),
         own_start(),
         tuple(engine.setup() for engine in engines),
-        *Surroundings().now(),
+        *Location().now(),
         store,
         stay,
         settings.IDLE_SECONDS,

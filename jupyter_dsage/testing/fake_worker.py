@@ -128,7 +128,7 @@ class FakeWorker:
             if isinstance(message, m.Service):
                 found = self._offered.service(message.service)
             else:
-                found = self._offered.function(data)
+                found, _ = self._offered.function(data)
         except (JobCancelled, WorkerDeath):
             raise
         except BaseException as error:  # noqa: BLE001  (a user's module may raise anything when imported)

@@ -17,7 +17,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
-from jupyter_dsage.wire import brief, safe_text, sources
+from jupyter_dsage.wire import brief, safe_text, sources, surroundings
 from jupyter_dsage.wire.buffers import Beside, Buffers, pack, unpack
 from jupyter_dsage.wire.importable import importable
 from jupyter_dsage.wire.picklers import Pickler, cloud_pickler
@@ -26,6 +26,8 @@ from jupyter_dsage.wire.unpicklable import find_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from jupyter_dsage.wire.surroundings import Surroundings
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """The arguments of one job."""
@@ -143,7 +145,8 @@ def dump_function(function: Callable[..., Any]) -> Frame:
         raise UsageError(f"The first argument must be a function or a service's name, not {brief.value(function)}.")
     beside = Beside()
     data = dumps(function, getattr(function, "__name__", type(function).__name__), beside)
-    return pack(pickle.dumps((data, sources.collect(function)), PROTOCOL), beside.views)
+    head = (data, sources.collect(function), *filter(None, [surroundings.here()]))
+    return pack(pickle.dumps(head, PROTOCOL), beside.views)
 
 
 def load_function(payload: Frame) -> Callable[..., Any]:
@@ -159,7 +162,8 @@ class PackedFunction:
 
     def __init__(self, payload: Frame, *, shared: bool = False) -> None:
         head, self._buffers = unpack(payload)
-        self._data, lines = pickle.loads(head)
+        self._data, lines, *around = pickle.loads(head)
+        self.surroundings: Surroundings | None = around[0] if around else None
         self._views = [memoryview(each).toreadonly() for each in self._buffers.all()] if shared else None
         sources.install(lines)
 

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dsage.wire.payload import Frame
+    from jupyter_dsage.wire.surroundings import Surroundings
 
 
-def for_jobs(data: Frame) -> Callable[..., Any]:
-    """Return the function of a payload, to be called by one job after another; raises whatever its imports raise.
+def for_jobs(data: Frame) -> tuple[Callable[..., Any], Surroundings | None]:
+    """Return the function of a payload, to be called by one job after another, and what it is to find around it.
+
+    Raises whatever its imports raise.
 
     What can change is copied for each job (10 to 30 us for a function of a notebook): lists, dicts, objects of
     classes. Arrays and other buffers of more than `COPIED_BYTES` in all are shared by the jobs of a worker, and cannot
@@ -26,8 +29,8 @@ def for_jobs(data: Frame) -> Callable[..., Any]:
     packed = PackedFunction(data, shared=shared)
     function = packed.load()
     if packed.pickle_bytes > settings.COPIED_BYTES or not captures.may_change(function):
-        return function
-    return _Anew(packed, parameters(function))
+        return function, packed.surroundings
+    return _Anew(packed, parameters(function)), packed.surroundings
 
 
 def parameters(function: Any) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dsage.wire.payload import Frame
+    from jupyter_dsage.wire.surroundings import Surroundings
     from jupyter_dsage.worker.offered import Services
 
 Place = tuple[str, tuple[str, ...]]
@@ -55,6 +56,8 @@ class Payloads:
         self._arrived: dict[str, tuple[m.Function | m.Service, Frame]] = {}
         """Functions that no job has needed yet."""
         self._functions: dict[str, Callable[..., Any] | LoadFailure] = {}
+        self.surroundings: dict[str, Surroundings] = {}
+        """What functions are to find around them, where something was set in the notebook."""
         self._services: set[str] = set()
         """Those of the functions that are services: their jobs and outcomes are plain data."""
         self._bytes: dict[int, Frame] = {}
@@ -104,7 +107,9 @@ class Payloads:
             if isinstance(message, m.Service):
                 found = self._offered.service(message.service)
             else:
-                found = self._offered.function(data)
+                found, around = self._offered.function(data)
+                if around is not None:
+                    self.surroundings[name] = around
         except JobCancelled:
             raise
         except BaseException as error:  # noqa: BLE001  (a user's module may raise anything when it is imported)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from jupyter_dsage.wire.payload import Frame
+    from jupyter_dsage.wire.surroundings import Surroundings
 
 
 class Services:
@@ -35,8 +36,11 @@ class Services:
             return SHIPPED[name]
         raise UnknownServiceError(f"This worker has no service {name!r}; it has {', '.join(self.names)}.")
 
-    def function(self, data: Frame) -> Callable[..., Any]:
-        """Return a function from its pickle; raises ProtocolError, with nothing unpickled, where services are all."""
+    def function(self, data: Frame) -> tuple[Callable[..., Any], Surroundings | None]:
+        """Return a function from its pickle, and what it is to find around it.
+
+        Raises ProtocolError, with nothing unpickled, where services are all.
+        """
         if self.plain:
             raise ProtocolError("This worker runs services only.")
         return copies.for_jobs(data)

@@ -120,6 +120,13 @@ class ProcessState:
             elif kept is None or part.same(was, kept):  # else the job had changed it before
                 self._before[at] = now
 
+    def set_recursion_limit(self, limit: int) -> None:
+        """Change the limit, as a part of the state that stays."""
+        at = next(at for at, part in enumerate(self._parts) if part.read is _interpreter)
+        with contextlib.suppress(RecursionError):  # the stack is deeper already
+            sys.setrecursionlimit(limit)
+            self._before[at] = (limit, *self._before[at][1:])
+
     def look_quickly(self) -> bool:
         """Put back what is looked at often; tell whether anything had changed."""
         return bool(self._look(self._quick))

@@ -28,6 +28,7 @@ from jupyter_dsage.worker.forks import Forks
 from jupyter_dsage.worker.interrupt import JobCancelled
 from jupyter_dsage.worker.limits import load_time_limit, memory_limit, time_limit
 from jupyter_dsage.worker.loading import LoadFailure, Payloads
+from jupyter_dsage.worker.logs import AsInTheNotebook
 from jupyter_dsage.worker.modules import Modules
 from jupyter_dsage.worker.page import (
     JOB,
@@ -82,6 +83,7 @@ class Runner:
         """Functions whose jobs are seen to one by one: they print, or return what is no number."""
         self.state: ProcessState | None = None
         """What this process shares with jobs of other batches; set before the first lease."""
+        self._around = AsInTheNotebook()
         self._batch: int | None = None
         """The batch of the last lease."""
         self._changers: set[str] = set()
@@ -122,6 +124,7 @@ class Runner:
         self._reporter.begin(message, plain=self._plain)
         self._page.begin(message.lease, message.first, int(message.timeout * 1e9), message.memory, message.batch)
         self.look_at_modules()
+        self._surround(message.function)
         self._busy = True
         if not self._ticking.is_set():
             self._ticking.set()
@@ -144,6 +147,11 @@ class Runner:
     def _fit_for_others(self) -> bool:
         """Put back what jobs of the last batch have changed; tell whether that could be done."""
         return self.state is None or self._batch is None or self.state.look()
+
+    def _surround(self, function: str) -> None:
+        """Have a function find around it what it had in the notebook."""
+        if (wanted := self.payloads.surroundings.get(function)) is not self._around.now:
+            self._around.take_on(wanted, self.state)
 
     def _look_at_state(self, function: str) -> None:
         """Put back what the jobs that ran have changed of what they share with others."""
@@ -212,6 +220,7 @@ class Runner:
         self._reporter.inside = True
         words[LOADS] = LOADS_FUNCTION
         function = self.payloads.load_function(message.function)
+        self._surround(message.function)
         words[LOADS] = LOADS_ARGUMENTS
         jobs = self.payloads.load_jobs(message)
         self.forks.leave_copy()

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import logging
 import random
 import sys
+import time
 from types import ModuleType
 
 import numpy as np
@@ -154,6 +156,34 @@ def test_what_stands_in_a_module_that_workers_cannot_import_travels_by_value(asi
     assert session.map(lambda x: aside.work(x)[1], [2]).results(timeout=20) == [6]
     assert session.map(aside.Thing.times, [aside.Thing(3)]).results(timeout=20) == [9]
     assert session.submit(aside.cached, 2).result(20) == 6
+
+
+def test_recursion_limit_and_root_logger_are_as_in_the_notebook_when_a_batch_began(session, monkeypatch):
+    def deep(n):
+        return n if n == 0 else deep(n - 1)
+
+    def job(k):
+        time.sleep(0.002)
+        logging.getLogger("of.a.library").info("seen %d", k)
+        return deep(3000 if sys.getrecursionlimit() > 3000 else 0), logging.getLogger().level, sys.getrecursionlimit()
+
+    before = sys.getrecursionlimit()
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("{levelname}: {message}", style="{"))
+    logging.getLogger().addHandler(handler)
+    monkeypatch.setattr(logging.getLogger(), "level", logging.INFO)
+    try:
+        sys.setrecursionlimit(5000)
+        batch = session.map(job, range(COUNT))
+        assert set(batch.results(timeout=30)) == {(0, logging.INFO, 5000)}
+        assert batch[COUNT - 1].output == f"INFO: seen {COUNT - 1}\n"
+    finally:
+        sys.setrecursionlimit(before)
+        logging.getLogger().removeHandler(handler)
+        monkeypatch.undo()
+    batch = session.map(job, range(20))
+    assert set(batch.results(timeout=30)) == {(0, logging.WARNING, before)}
+    assert batch[0].output == ""
 
 
 def test_captured_arrays_are_copied_or_cannot_be_written_to(session):

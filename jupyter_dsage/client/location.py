@@ -17,7 +17,7 @@ Place = tuple[str, tuple[str, ...]]
 """Working directory and import path."""
 
 
-class Surroundings:
+class Location:
     """`now` returns the same object for as long as nothing has changed."""
 
     def __init__(self) -> None:
