@@ -11,10 +11,10 @@ import copyreg
 import enum
 import functools
 import gc
+import os
 import pickle
 import sys
 import typing
-import uuid
 from pickle import whichmodule  # type: ignore[attr-defined]
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -109,7 +109,7 @@ def _token(obj: Any) -> str:
     """Return what names an object in all processes; it comes back as the same one (``value is MISSING``)."""
     token = _tokens.get(id(obj))
     if token is None:
-        token = _tokens[id(obj)] = uuid.uuid4().hex
+        token = _tokens[id(obj)] = os.urandom(16).hex()
         _known[token] = obj
     return token
 

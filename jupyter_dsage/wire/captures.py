@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import UnpicklableError
 from jupyter_dsage.wire import brief
-from jupyter_dsage.wire.by_value import CACHED, inner_functions
+from jupyter_dsage.wire.by_value import CACHED, has_name, inner_functions
 from jupyter_dsage.wire.importable import importable
 from jupyter_dsage.wire.payload import SCALARS, by_reference
 
@@ -101,6 +101,8 @@ def _is_of_module(value: Any) -> bool:
 
 def _importable(value: Any) -> bool:
     """Tell whether a function or class travels as a name."""
+    if type(value) is CACHED:
+        return has_name(value, getattr(value, "__qualname__", ""))
     return isinstance(value, (FunctionType, type)) and value.__module__ != "__main__" and by_reference(value)
 
 
@@ -149,10 +151,12 @@ def _named(function: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]
             for value in (*function.args, *function.keywords.values())
         )
         function = function.func
+    yield path, function
+    if type(function) not in (FunctionType, CACHED) or id(function) in seen or _importable(function):
+        return
     for inner in inner_functions(function):
         yield from _named(inner, path, seen)
-    yield path, function
-    if type(function) is not FunctionType or id(function) in seen or by_reference(function):
+    if type(function) is CACHED:
         return
     seen.add(id(function))
     names = function.__globals__

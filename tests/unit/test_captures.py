@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import random
 
 import pytest
 
-from jupyter_dsage.wire.captures import Captures
+from jupyter_dsage.wire.captures import Captures, check_generators
 
 rate = 1.0
 
@@ -32,6 +34,20 @@ def closing_over(value):
 def test_importable_function_is_always_the_same():
     assert Captures(math.sqrt).same(math.sqrt)
     assert Captures(closing_over).same(closing_over)
+
+
+@functools.cache
+def of_a_module():
+    return GENERATOR.random()
+
+
+GENERATOR = random.Random(0)
+
+
+def test_a_cached_function_of_a_module_is_one_of_its_names():
+    fn = closing_over(of_a_module)
+    assert Captures(fn).same(fn)
+    check_generators(fn)  # it stays where it is, with what it uses
 
 
 def test_method_of_something_that_can_change_is_not():
