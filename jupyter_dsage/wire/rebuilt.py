@@ -18,7 +18,7 @@ from jupyter_dsage.wire import brief, payload, safe_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OF_ALL = {"args", "__dict__", "__traceback__", "__context__", "__cause__", "__suppress_context__", "__weakref__"}
+_OTHER = "The exception is read as another one."
 _DEEPEST = 10
 """Exceptions inside exceptions that are made again."""
 
@@ -36,12 +36,14 @@ def dumps(error: BaseException) -> bytes:
         if _reduces_itself(type(error)):
             raise
     else:
-        same = type(again) is type(error)
-        if same and (_reduces_itself(type(error)) or _says_the_same(again, error)):
+        own = _reduces_itself(type(error))
+        if type(again) is type(error) and (own or _says_the_same(again, error)):
             return data
+        if own:
+            raise UnpicklableError(_OTHER)
     data = payload.dumps(_Rebuilt(error), label)
     if type(payload.loads(data)) is not type(error):
-        raise UnpicklableError("The exception is read as another one.")
+        raise UnpicklableError(_OTHER)
     return data
 
 
@@ -103,7 +105,7 @@ def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
     yield from getattr(error, "__dict__", {}).items()
     for cls in type(error).__mro__:
         for name, kept in vars(cls).items():
-            if isinstance(kept, (MemberDescriptorType, GetSetDescriptorType)) and name not in _OF_ALL:
+            if isinstance(kept, (MemberDescriptorType, GetSetDescriptorType)) and name != "args" and name[:2] != "__":
                 with contextlib.suppress(Exception):
                     if (value := kept.__get__(error, type(error))) is not None:
                         yield name, value
@@ -112,7 +114,7 @@ def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
     base = next(base for base in cls.__mro__ if base.__module__ == "builtins")
     made: BaseException = base.__new__(cls, *args)  # that of the user's class may want anything
-    made.args = args
+    BaseException.__setattr__(made, "args", args)
     for name, value in state.items():
         try:
             BaseException.__setattr__(made, name, value)
