@@ -105,7 +105,7 @@ def test_job_that_takes_its_worker_with_it(session, tmp_path, way, ending, words
     ("way", "kind", "part"),
     [
         ("unpicklable value", dsage.UnpicklableError, "the value of job 5"),
-        ("unpicklable exception", dsage.RemoteError, "holds a stream"),
+        ("unpicklable exception", jobs.Unpicklable, "holds a stream"),
         ("unreadable value", dsage.RemoteError, "cannot be read back"),
     ],
 )
