@@ -5,6 +5,7 @@ import { App } from "./app";
 import { attr, h } from "./dom";
 import { grid } from "./grid";
 import { header } from "./header";
+import { keepKeys } from "./keys";
 import { lanes } from "./lanes";
 import { mood } from "./model";
 import { progress } from "./progress";
@@ -20,9 +21,8 @@ export function mount(el: HTMLElement, store: Store): () => void {
   const parts = [top, bar, cells, work, below];
   const style = h("style");
   style.textContent = css;
-  // The attribute keeps JupyterLab's single-key shortcuts (d d deletes a cell) away from what is typed here.
   const body = h("div", { class: "dsage-body" }, top.el, bar.el, h("div", { class: "dsage-two" }, cells.el, work.el), below.el);
-  const root = h("div", { class: "dsage", "data-lm-suppress-shortcuts": "true", role: "region" }, style, body);
+  const root = h("div", { class: "dsage", role: "region" }, style, body);
 
   function draw(): void {
     attr(root, "data-mood", mood(app.snapshot));
@@ -31,6 +31,7 @@ export function mount(el: HTMLElement, store: Store): () => void {
     for (const part of parts) part.update();
   }
   app.onRedraw(draw);
+  const letKeysGo = keepKeys(root);
   const unfollow = follow(root, () => {
     cells.recolour();
     work.recolour();
@@ -38,6 +39,7 @@ export function mount(el: HTMLElement, store: Store): () => void {
   el.append(root);
   draw();
   return () => {
+    letKeysGo();
     unfollow();
     app.close();
     for (const part of parts) part.close?.();

@@ -1,4 +1,7 @@
-"""The extension loads in every JupyterLab and Notebook that it promises to, and shows output and panel there."""
+"""The extension loads in every JupyterLab and Notebook that it promises to, and output and panel work there.
+
+So do their keys: none of them reaches the notebook.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import BUILD
 from tests.browser.lab import page_of, run, serve
 from tests.browser.test_busy_kernel import SECOND
+from tests.browser.test_keys import FAILING, type_everywhere
 from tests.browser.test_panel import CELLS, OPEN, end, output, panel, rises
 
 if TYPE_CHECKING:
@@ -35,7 +39,7 @@ def test_it_loads_without_a_word_in_the_console(version: str, app: str, tmp_path
         pytest.skip(f"There is no {app} in the environment of {version}")
     said: list[str] = []
     with serve(tmp_path, {"ours": None}, python=python, app=app) as lab:
-        lab.write("here.ipynb", CELLS, "ours")
+        lab.write("here.ipynb", [CELLS[0], FAILING, CELLS[2]], "ours")
         with page_of(lab, "here.ipynb", width=1500, said=said) as page:
             try:
                 run(page, 0)
@@ -46,6 +50,7 @@ def test_it_loads_without_a_word_in_the_console(version: str, app: str, tmp_path
                 expect(panel(page).get_by_role("treeitem", name=re.compile("^hist"))).to_be_visible(timeout=20 * SECOND)
                 panel(page).get_by_role("button", name="Pause", exact=True).click()
                 expect(output(page).locator(".dsage-badge").first).to_have_text("paused", timeout=2 * SECOND)
+                type_everywhere(page)
             finally:
                 end(page)
     ours = [line for line in said if "dsage" in line.lower() and line.startswith(("error", "warning"))]

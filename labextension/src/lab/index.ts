@@ -68,7 +68,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
     launcher: ILauncher | null,
     labShell: ILabShell | null,
   ) => {
-    const doing: Doing = { app, tracker, sessions: store, open: () => app.shell.activateById(panel.id) };
+    // Notebook 7.2 and 7.4 take a panel away that is asked for and there.
+    const doing: Doing = { app, tracker, sessions: store, open: () => void (panel.isVisible || app.shell.activateById(panel.id)) };
     const panel = new SessionsPanel(store, placeOf(doing, labShell !== null));
     let now = DEFAULTS;
     let side = "";

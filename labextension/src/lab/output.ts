@@ -8,6 +8,7 @@
 import { MimeModel } from "@jupyterlab/rendermime";
 import { Panel, type Widget } from "@lumino/widgets";
 import { attr, h, text } from "../dom";
+import { keepKeys } from "../keys";
 import { __ } from "../say";
 import { mount } from "../view";
 import { frozen } from "./channel";
@@ -25,6 +26,7 @@ const TEXT = "text/plain";
 export class BatchOutput extends Panel implements IRenderMime.IRenderer {
   private readonly box = h("div");
   private readonly bar = h("div", { class: "dsage-away", role: "status" });
+  private readonly letKeysGo = keepKeys(this.bar); // the view keeps its own
   private model: IRenderMime.IMimeModel | null = null;
   private saved: Saved | null = null;
   private leave: (() => void)[] = [];
@@ -65,6 +67,7 @@ export class BatchOutput extends Panel implements IRenderMime.IRenderer {
   override dispose(): void {
     if (this.isDisposed) return;
     this.clear();
+    this.letKeysGo();
     this.model = null;
     super.dispose();
   }

@@ -3,6 +3,7 @@
 import viewCss from "../style.css";
 import css from "./panel.css";
 import { attr, h } from "../dom";
+import { keepKeys } from "../keys";
 import { __ } from "../say";
 import { follow } from "../theme";
 import { PanelApp } from "./app";
@@ -24,12 +25,13 @@ export function mountPanel(el: HTMLElement, sessions: Sessions, place: Place): P
   const parts = [empty(app), tools(app), list(app), detail(app)];
   const style = h("style");
   style.textContent = `${viewCss}\n${css}`;
-  const root = h("div", { class: "dsage dsage-panel", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": __("Sessions") }, style, ...parts.map((part) => part.el));
+  const root = h("div", { class: "dsage dsage-panel", role: "region", "aria-label": __("Sessions") }, style, ...parts.map((part) => part.el));
   const draw = (): void => {
     attr(root, "data-some", (app.sessions.rows?.length ?? 0) > 0);
     for (const part of parts) part.update();
   };
   app.onRedraw(draw);
+  const letKeysGo = keepKeys(root);
   const unfollow = follow(root, () => undefined);
   const ages = window.setInterval(() => app.touch(), 30_000); // how old they are
   el.append(root);
@@ -38,6 +40,7 @@ export function mountPanel(el: HTMLElement, sessions: Sessions, place: Place): P
     choose: (session, batch) => app.choose(session, batch ?? null),
     close() {
       clearInterval(ages);
+      letKeysGo();
       unfollow();
       app.close();
       for (const part of parts) part.close?.();
