@@ -6,6 +6,7 @@ All of it are coroutines that return JSON texts or a sentence. What waits for di
 from __future__ import annotations
 
 import asyncio
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,10 +31,11 @@ LOG_LINES = 200
 
 
 class Panel:
-    """One server's."""
+    """One server's; `root`: the folder that it serves."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: str) -> None:
         self.connections = Connections()
+        self._root = root
 
     # --- looking -------------------------------------------------------------------------------------------
 
@@ -46,6 +48,8 @@ class Panel:
         child = await asyncio.to_thread(registry.living, record)
         row = known(record) | {"alive": child is not None, "pid": child and child.pid}
         row |= {"revivable": child is None and registry.of_this_version(record)}
+        row |= {"path": _path(record.notebook, self._root)}
+        row |= {"kernels": await asyncio.to_thread(lambda: [each.kernel for each in record.living() if each.kernel])}
         row |= dict.fromkeys(("slots", "workers", "batches", "counts"))
         if child is None:
             return row
@@ -133,6 +137,16 @@ def known(record: Record) -> dict[str, Any]:
         "kernel": record.kernel,
         "notebook": record.notebook,
     }
+
+
+def _path(notebook: str, root: str) -> str:
+    """Return a notebook's path as the server and its pages have it; empty if it is not below the server's root.
+
+    >>> _path("/home/me/studies/one.ipynb", "/home/me"), _path("/home/you/one.ipynb", "/home/me")
+    ('studies/one.ipynb', '')
+    """
+    path = PurePath(notebook)
+    return path.relative_to(root).as_posix() if notebook and path.is_relative_to(root) else ""
 
 
 def whole(record: Record, view: str) -> str:

@@ -40,7 +40,10 @@ class Counts(Struct, forbid_unknown_fields=True):
 
 
 class Row(Struct, forbid_unknown_fields=True):
-    """A session in a list; what is null is known while it lives."""
+    """A session in a list; what is null is known while it lives.
+
+    `path`: the notebook's on this server, empty if it has none here; `kernels`: of all that have the session now.
+    """
 
     id: str
     name: str
@@ -48,6 +51,8 @@ class Row(Struct, forbid_unknown_fields=True):
     alive: bool
     kernel: str
     notebook: str
+    path: str
+    kernels: list[str]
     pid: int | None
     slots: int | None
     workers: int | None

@@ -25,7 +25,7 @@ from jupyter_dsage.store.holders import Holder, with_holder, without_holder
 from jupyter_dsage.wire.setup import ChildSetup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,12 @@ class Record(msgspec.Struct, frozen=True):
 
     def owner(self) -> Holder | None:
         """Return the process whose session this is, if one that has it lives."""
+        return next(self.living(), None)
+
+    def living(self) -> Iterator[Holder]:
+        """Yield the processes that have the session and live, its owner first."""
         first = Holder(self.setup.owner, self.setup.owner_started, self.kernel, self.notebook)
-        return next((holder for holder in self.holders or (first,) if holder.lives), None)
+        return (holder for holder in self.holders or (first,) if holder.lives)
 
     def connection(self, closed: int = UNWRITABLE) -> Connection | None:
         """Return who its child is, if it lives. `closed`: mode bits that the file and its folder may not have."""

@@ -1,4 +1,4 @@
-/** The page for looking at the panel: ?state=failed&theme=dark&width=300&pane=engines; without a state, all of them. */
+/** The page for looking at the panel: ?state=failed&theme=dark&width=300&pane=engines&front=new; without a state, all of them. */
 
 import { Fake } from "./fake";
 import { NOW, SCENES, type Scene } from "./sessions";
@@ -29,10 +29,18 @@ function sessionsOf(scene: Scene): Sessions {
   };
 }
 
+// ?front=new: a notebook without a session; training: another's; else that of the scene.
+const FRONTS: Readonly<Record<string, { readonly name: string; readonly path: string; readonly kernel: string }>> = {
+  new: { name: "other.ipynb", path: "other.ipynb", kernel: "kernel-other.json" },
+  training: { name: "training.ipynb", path: "training.ipynb", kernel: "kernel-t1.json" },
+  own: { name: "analysis.ipynb", path: "studies/analysis.ipynb", kernel: "kernel-a1b2.json" },
+};
+const front = FRONTS[wish.get("front") ?? "own"]!;
+
 const place: Place = {
   openTab: () => undefined,
   cellOf: (_id, batch) => (batch % 2 ? () => undefined : null),
-  notebook: () => ({ name: "other.ipynb", kernel: "kernel-other.json", start: () => Promise.resolve(), attach: () => Promise.resolve() }),
+  notebook: () => ({ ...front, start: () => Promise.resolve(), attach: () => Promise.resolve() }),
   openExample: () => undefined,
 };
 
@@ -43,7 +51,9 @@ for (const [name, scene] of Object.entries(SCENES)) {
   const box = document.createElement("div");
   box.style.cssText = `width:${wish.get("width") ?? "300"}px;height:${wish.get("height") ?? "940"}px;background:#fff`;
   document.body.append(box);
-  mountPanel(box, sessionsOf(scene), place);
+  const panel = mountPanel(box, sessionsOf(scene), place);
+  const choose = wish.get("choose");
+  if (choose) panel.choose(choose);
   const pane = wish.get("pane");
   if (pane) requestAnimationFrame(() => [...box.querySelectorAll<HTMLElement>("[role=tab]")].find((tab) => tab.textContent?.toLowerCase().startsWith(pane))?.click());
 }

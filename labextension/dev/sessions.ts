@@ -44,7 +44,7 @@ export function viewOf(id: string, batches: readonly BatchRow[], s: Snapshot, ch
 
 export function rowOf(view: SessionView, change: Partial<Row> = {}): Row {
   const { id, name, created, alive, kernel, notebook, pid, counts } = view;
-  return { id, name, created, alive, kernel, notebook, pid: alive ? pid : null, slots: 10, workers: alive ? view.workers.length + view.more_workers : null, batches: alive ? view.batches.length : null, counts: alive ? counts : null, revivable: !alive, ...change };
+  return { id, name, created, alive, kernel, notebook, path: notebook, kernels: alive && kernel ? [kernel] : [], pid: alive ? pid : null, slots: 10, workers: alive ? view.workers.length + view.more_workers : null, batches: alive ? view.batches.length : null, counts: alive ? counts : null, revivable: !alive, ...change };
 }
 
 export interface Scene {
@@ -64,9 +64,16 @@ function scene(id: string, shown: readonly string[], change: Partial<SessionView
 }
 
 const OTHERS: readonly Row[] = [
-  { id: "old1", name: "spring-fits", created: NOW - 3.2 * 86_400, alive: false, kernel: "", notebook: "fits/spring 2026.ipynb", pid: null, slots: null, workers: null, batches: null, counts: null, revivable: true },
-  { id: "t1", name: "training", created: NOW - 5200, alive: true, kernel: "kernel-t1.json", notebook: "training.ipynb", pid: 5120, slots: 4, workers: 4, batches: 2, counts: { ...NONE, finished: 3120, running: 4, queued: 880 }, revivable: false },
+  { id: "old1", name: "spring-fits", created: NOW - 3.2 * 86_400, alive: false, kernel: "", notebook: "fits/spring 2026.ipynb", path: "fits/spring 2026.ipynb", kernels: [], pid: null, slots: null, workers: null, batches: null, counts: null, revivable: true },
+  { id: "t1", name: "training", created: NOW - 5200, alive: true, kernel: "kernel-t1.json", notebook: "training.ipynb", path: "training.ipynb", kernels: ["kernel-t1.json"], pid: 5120, slots: 4, workers: 4, batches: 2, counts: { ...NONE, finished: 3120, running: 4, queued: 880 }, revivable: false },
 ];
+
+/** Three batches of one name, two of which began in the same minute. */
+function alike(made: Scene): Scene {
+  const [[id, view] = []] = Object.entries(made.views);
+  if (!id || !view) throw new Error("a scene wants a view");
+  return { ...made, views: { [id]: { ...view, batches: view.batches.map((batch, i) => ({ ...batch, name: i ? `hist#${3 - i}` : "hist", created: NOW - [20, 40, 4000][i]! })) } } };
+}
 
 export const SCENES: Readonly<Record<string, Scene>> = {
   running: scene("a1b2", ["running", "finished", "mixed", "cancelled"]),
@@ -78,6 +85,7 @@ export const SCENES: Readonly<Record<string, Scene>> = {
   cancelled: scene("a1b2", ["cancelled"]),
   over: scene("a1b2", ["over"]),
   alone: scene("a1b2", ["running"], {}, []),
+  alike: alike(scene("a1b2", ["running", "finished", "mixed"])),
   nobatch: (() => {
     const s = known("noworkers");
     const view = viewOf("a1b2", [], s, { engines: s.engines });

@@ -35,6 +35,15 @@ export function clock(seconds: number): string {
   return hours ? `${number(hours)}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
 
+/** "14:05", on another day "3 Nov 14:05": when something was; `exact` adds the seconds. */
+export function moment(at: number, now: number, exact = false): string {
+  const [then, today] = [new Date(at * 1000), new Date(now * 1000)];
+  const two = (part: number): string => String(part).padStart(2, "0");
+  const time = [then.getHours(), then.getMinutes(), ...(exact ? [then.getSeconds()] : [])].map(two).join(":");
+  if (then.toDateString() === today.toDateString()) return time;
+  return `${then.toLocaleDateString("en-GB", { day: "numeric", month: "short", ...(then.getFullYear() === today.getFullYear() ? {} : { year: "numeric" }) })} ${time}`;
+}
+
 /** "140 µs", "12 ms", "0.8 s", "42 s", then a clock: how long one job took. */
 export function duration(seconds: number): string {
   if (seconds < 0.0009995) return `${Math.round(seconds * 1e6)} µs`;

@@ -59,8 +59,8 @@ test("the whole session may be told what makes sense", () => {
   assert.deepEqual(enabled(scene("paused").view), ["resume", "cancel", "retry", "refresh", "die"]);
   assert.deepEqual(enabled(scene("cancelled").view), ["refresh", "die"]);
   assert.deepEqual(enabled(null), ["refresh", "die"]);
-  assert.equal(killQuestion(scene("running").view), "Kill the child and its 10 workers? 2,956 jobs have not ended. The session's journal goes, too.");
-  assert.equal(killQuestion(null), "Kill the child and its 0 workers? The session's journal goes, too.");
+  assert.equal(killQuestion(scene("running").view, "a.ipynb · kernel 1a2b"), "Kill the child of a.ipynb · kernel 1a2b and its 10 workers? 2,956 jobs have not ended. The session's journal goes, too.");
+  assert.equal(killQuestion(null, "x"), "Kill the child of x and its 0 workers? The session's journal goes, too.");
 });
 
 test("a worker is told by its job and the job's batch", () => {

@@ -18,6 +18,7 @@ from tests.browser.test_busy_kernel import SECOND, belongs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.sync_api import Locator, Page
 
@@ -122,12 +123,23 @@ def test_the_whole_session_is_paused_and_killed_after_a_question(either: Lab) ->
         act(page, "Resume all").click()
         expect(act(page, "Pause all")).to_be_visible(timeout=SECOND)
 
+        either.write("beside.ipynb", ["1"], "ours")
+        other = page.context.browser.new_page()
+        other.goto(either.address("beside.ipynb").replace("lab/tree", "lab/workspaces/other/tree"))
+        other.wait_for_function(READY, timeout=60 * SECOND)
+        other.evaluate(OPEN)
+        expect(panel(other)).to_contain_text("beside.ipynb has no session yet")
+        expect(act(other, "")).to_have_count(0)
+        other.close()
+
         ours = [process for process in psutil.process_iter(["cmdline"]) if belongs(process, either)]
         assert len(ours) >= 3
         act(page, "More").click()
         page.get_by_role("menuitem", name="Kill child…").click()
         question = panel(page).get_by_role("alertdialog")
-        expect(question).to_contain_text(re.compile(r"Kill the child and its \d+ worker"))
+        expect(question).to_contain_text(
+            re.compile(r"Kill the child of whole.ipynb · kernel \w+ · started [\d:]+ and its \d")
+        )
         expect(question.get_by_role("button", name="Keep it")).to_be_focused()
         question.get_by_role("button", name="Kill child").click()
         expect(output(page)).to_contain_text("session over", timeout=2 * SECOND)
@@ -283,10 +295,75 @@ def test_another_notebook_attaches(lab: Lab) -> None:
     with started(lab, "owner.ipynb") as page:
         page.evaluate("window.jupyterapp.commands.execute('docmanager:open', {path: 'other.ipynb'})")
         page.wait_for_function(READY, timeout=60 * SECOND)
+        panel(page).get_by_role("treeitem", name=re.compile("^owner.ipynb")).click()
         act(page, "More").click()
         page.get_by_role("menuitem", name="Attach other.ipynb").click()
         page.wait_for_function("window.jupyterapp.shell.currentWidget.content.widgets.length >= 2")
         shown = page.locator(".jp-NotebookPanel:visible .jp-DsageOutput")
         rises(shown, "finished", 0, 30)
+        expect(panel(page).locator(".dsage-p-owner")).to_contain_text("attached here", timeout=20 * SECOND)
         panel(page).get_by_role("button", name="Go to cell").click()
         expect(page.locator(".jp-NotebookPanel:visible .jp-DsageOutput")).to_be_visible()
+
+
+def front(page: Page, name: str) -> None:
+    """Bring a notebook to the front; open it if it is not."""
+    page.evaluate("path => window.jupyterapp.commands.execute('docmanager:open', {path})", name)
+    page.wait_for_function(READY, timeout=60 * SECOND)
+
+
+def test_it_follows_the_notebook_in_front_and_offers_nothing_on_another_ones_session(lab: Lab, tmp_path: Path) -> None:
+    lab.write("new.ipynb", ["1"], "ours")
+    with started(lab, "owner.ipynb") as page:
+        view = panel(page)
+        owner = view.locator(".dsage-p-owner")
+        kernel = str(page.evaluate(f"{KERNEL}.id"))[:8]
+        expect(owner).to_contain_text(
+            re.compile(rf"owner\.ipynb\s*this notebook\s*kernel {kernel} · started \d\d:\d\d")
+        )
+        page.wait_for_timeout(SECOND)  # the time is told by the second
+        run(page, 1)
+        twice = view.get_by_role("treeitem", name=re.compile(r"^hist(#1)?: .*started \d\d:\d\d"))
+        expect(twice).to_have_count(2)
+        assert len(set(twice.locator(".dsage-p-when").all_inner_texts())) == 2
+
+        front(page, "new.ipynb")
+        expect(view).to_contain_text("new.ipynb has no session yet")
+        expect(view.get_by_role("treeitem", name=re.compile("^owner.ipynb"))).to_be_visible()
+        expect(view.get_by_role("button", name=re.compile("^(Pause|Cancel|Retry|More|Add jobs)"))).to_have_count(0)
+        page.screenshot(path=str(tmp_path / "none.png"))
+        page.evaluate("void window.jupyterapp.commands.execute('jupyter-dsage:refresh')")
+        dialog = page.locator(".jp-Dialog")
+        expect(dialog).to_contain_text("Refresh the workers of a session")
+        expect(dialog.locator("option, select").first).to_contain_text(f"owner.ipynb · kernel {kernel}")
+        dialog.get_by_role("button", name="Cancel").click()
+
+        view.get_by_role("treeitem", name=re.compile("^owner.ipynb")).click()
+        expect(owner).to_contain_text("not this notebook")
+        expect(act(page, "Pause all")).to_be_visible()
+        page.screenshot(path=str(tmp_path / "another.png"))
+        owner.get_by_role("button", name="Back to new.ipynb").click()
+        view.locator(".dsage-p-no-session").get_by_role("button", name="Start a session in new.ipynb").click()
+        expect(owner).to_contain_text(re.compile(r"new\.ipynb\s*this notebook"), timeout=20 * SECOND)
+
+        view.get_by_role("tab", name="Engines").click()
+        card = view.locator(".dsage-p-engine")
+        slots = re.search(r"\d+ slot", card.inner_text())[0]
+        front(page, "owner.ipynb")
+        expect(owner).to_contain_text(re.compile(r"owner\.ipynb\s*this notebook"))
+        card.get_by_role("button", name="One slot more").evaluate(
+            """button => {
+                button.click(); // the order goes a moment later, since there may be more clicks
+                return window.jupyterapp.commands.execute("docmanager:open", {path: "new.ipynb"});
+            }"""
+        )
+        expect(owner).to_contain_text(re.compile(r"new\.ipynb\s*this notebook"))
+        expect(view.locator(".dsage-p-note")).to_contain_text("owner.ipynb: ")
+        expect(card).to_contain_text(slots)
+        front(page, "owner.ipynb")
+        expect(card).not_to_contain_text(slots)
+        owner.get_by_role("button", name="Pin this session").click()
+        front(page, "new.ipynb")
+        expect(owner).to_contain_text(re.compile(r"owner\.ipynb\s*not this notebook"))
+        owner.get_by_role("button", name="Pin this session", pressed=True).click()
+        expect(owner).to_contain_text(re.compile(r"new\.ipynb\s*this notebook"))

@@ -60,6 +60,8 @@ def test_a_renamed_notebook_or_folder_is_written_into_its_sessions_record(server
         note(other, "kernel-other.json", str(root / "work" / "one.ipynb.not"))
         rename(server, "work/one.ipynb", "work/two.ipynb")
         until(lambda: notebooks(session) == {str(root / "work" / "two.ipynb")})
+        rows = {row["id"]: row for row in server.dsage("sessions")[1]["sessions"]}
+        assert (rows[session.id]["path"], rows[session.id]["kernels"]) == ("work/two.ipynb", ["kernel-gone.json"])
         rename(server, "work", "play")
         until(lambda: notebooks(session) == {str(root / "play" / "two.ipynb")})
         until(lambda: notebooks(other) == {str(root / "play" / "one.ipynb.not")})

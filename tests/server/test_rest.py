@@ -54,6 +54,7 @@ def test_a_session_is_listed_and_shown(server, session, tmp_path):
     [row] = server.dsage("sessions")[1]["sessions"]
     assert (row["id"], row["name"], row["alive"], row["pid"]) == (session.id, "panel", True, session.pid)
     assert (row["slots"], row["workers"], row["batches"], row["revivable"]) == (2, 2, 1, False)
+    assert (row["path"], row["kernels"]) == ("", [])  # it is a script's
     status, view = server.dsage(f"sessions/{session.id}")
     assert status == 200
     assert (view["name"], view["alive"], view["counts"]["queued"], view["slots"]) == ("panel", True, 3, 2)

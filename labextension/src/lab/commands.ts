@@ -1,11 +1,11 @@
 /** What can be done from the palette and the menus. Where a session is meant, it is the one of the notebook in front. */
 
 import { Dialog, InputDialog, Notification, showDialog } from "@jupyterlab/apputils";
-import { distinctTitle } from "../panel/model";
+import { sessionOf, whose } from "../panel/whose";
 import { __ } from "../say";
 import { openExample } from "./example";
 import { jobsIcon } from "./icons";
-import { attach, connectionOf, nameOf, notebookOf, start } from "./kernel";
+import { attach, frontOf, nameOf, notebookOf, start } from "./kernel";
 import type { JupyterFrontEnd } from "@jupyterlab/application";
 import type { INotebookTracker } from "@jupyterlab/notebook";
 import type { Row } from "../panel/types";
@@ -74,7 +74,7 @@ export function addCommands(doing: Doing): void {
     execute: () => orderOne(__("Refresh the workers of a session"), "refresh"),
   });
   commands.addCommand(COMMANDS.pause, {
-    label: () => __("Pause All Batches"),
+    label: () => __("Pause All Batches of Every Session"),
     caption: () => __("Start no more jobs in any session; those that run go on"),
     isEnabled: () => alive().length > 0,
     execute: async () => {
@@ -89,7 +89,7 @@ export function addCommands(doing: Doing): void {
       const row = mine() ?? (await pick(__("Kill a session's child"), alive()));
       if (!row) return;
       const { button } = await showDialog({
-        title: __("Kill the child of %1?", distinctTitle(row, sessions.rows ?? [])),
+        title: __("Kill the child of %1?", whose(row, Date.now() / 1000)),
         body: __("Its workers end with it, and its journal goes: what no notebook has read is lost."),
         buttons: [Dialog.cancelButton({ label: __("Keep it") }), Dialog.warnButton({ label: __("Kill child") })],
         defaultButton: 0,
@@ -99,21 +99,21 @@ export function addCommands(doing: Doing): void {
   });
   commands.addCommand(COMMANDS.example, { label: () => __("Scatter/Gather Example Notebook"), icon: jobsIcon, execute: () => openExample(app) });
 
-  /** The session of the notebook in front: the one that has its kernel. */
+  /** The session of the notebook in front. */
   function mine(): Row | null {
-    const kernel = connectionOf(notebookOf(tracker));
-    return alive().find((row) => row.kernel === kernel) ?? null;
+    const panel = tracker?.currentWidget;
+    return panel ? sessionOf(alive(), frontOf(panel)) : null;
   }
   async function orderOne(question: string, op: "refresh"): Promise<void> {
-    const row = mine() ?? (await pick(question, alive()));
+    const row = mine() ?? (await pick(question, alive(), true));
     if (row) await tell(sessions.order(row.id, { op }));
   }
 }
 
-/** Ask which session is meant; with one there is nothing to ask. */
-async function pick(question: string, rows: readonly Row[]): Promise<Row | null> {
-  if (rows.length < 2) return rows[0] ?? null;
-  const items = rows.map((row) => `${distinctTitle(row, rows)} (${row.name})`);
+/** Ask which session is meant; with one there is nothing to ask, unless it could be another notebook's (`always`). */
+async function pick(question: string, rows: readonly Row[], always = false): Promise<Row | null> {
+  if (rows.length < 2 && !always) return rows[0] ?? null;
+  const items = rows.map((row) => `${whose(row, Date.now() / 1000)} (${row.name}, ${row.id})`);
   const { value } = await InputDialog.getItem({ title: question, items });
   return rows[items.indexOf(value ?? "")] ?? null;
 }

@@ -9,9 +9,11 @@ import { ISettingRegistry } from "@jupyterlab/settingregistry";
 import { IStatusBar } from "@jupyterlab/statusbar";
 import { ITranslator } from "@jupyterlab/translation";
 import { __, speak } from "../say";
+import { distinctName } from "../panel/model";
+import { whose } from "../panel/whose";
 import { Api } from "./api";
 import { addCommands, COMMANDS, startHere, type Doing } from "./commands";
-import { attach, connectionOf, nameOf, notebookOf } from "./kernel";
+import { attach, frontOf, nameOf, onFront } from "./kernel";
 import { noticesOf } from "./notices";
 import { wayTo } from "./origin";
 import { BatchOutput } from "./output";
@@ -106,7 +108,11 @@ function openTab({ app, sessions: store }: Doing, session: string, batch: number
   if (![...app.shell.widgets("main")].some((widget) => widget.id === id)) {
     const tab = new MainAreaWidget({ content: new BatchTab(store, session, batch) });
     tab.id = id;
-    tab.title.label = store.view(session)?.batches.find(({ number }) => number === batch)?.name ?? __("Batch %1", batch);
+    const batches = store.view(session)?.batches ?? [];
+    const row = batches.find(({ number }) => number === batch);
+    tab.title.label = row ? distinctName(row, batches, Date.now() / 1000) : __("Batch %1", batch);
+    const of = store.rows?.find(({ id }) => id === session);
+    if (of) tab.title.caption = `${tab.title.label}\n${whose(of, Date.now() / 1000)}`;
     tab.title.closable = true;
     tab.toolbar.hide(); // the view has its own buttons
     app.shell.add(tab, "main");
@@ -121,15 +127,12 @@ function placeOf(doing: Doing, hasTabs: boolean): Place {
     ...(hasTabs ? { openTab: (session: string, batch: number) => openTab(doing, session, batch) } : {}),
     cellOf: (session, batch) => wayTo(tracker, (notebook) => app.shell.activateById(notebook.id), session, batch),
     notebook: () => {
-      const panel = notebookOf(tracker);
+      const panel = tracker?.currentWidget;
       if (!panel) return null;
-      return { name: nameOf(panel), kernel: connectionOf(panel), start: () => startHere(doing), attach: (session) => attach(panel, session) };
+      return { name: nameOf(panel), ...frontOf(panel), start: () => startHere(doing), attach: (session) => attach(panel, session) };
     },
     openExample: () => void app.commands.execute(COMMANDS.example),
-    onChange: (changed) => {
-      tracker?.currentChanged.connect(changed);
-      return () => tracker?.currentChanged.disconnect(changed);
-    },
+    onChange: (changed) => onFront(tracker, changed),
   };
 }
 

@@ -20,6 +20,34 @@ export function connectionOf(panel: NotebookPanel | null): string {
   return `kernel-${panel?.sessionContext.session?.kernel?.id ?? ""}.json`;
 }
 
+/** By what a notebook's session is found. */
+export function frontOf(panel: NotebookPanel): { readonly path: string; readonly kernel: string } {
+  const { context, sessionContext } = panel;
+  return { path: context.localPath, kernel: sessionContext.session?.kernel ? connectionOf(panel) : "" };
+}
+
+/** Tell when another notebook is in front, or that one has another kernel or path. */
+export function onFront(tracker: INotebookTracker | null, changed: () => void): () => void {
+  let front: NotebookPanel | null = null;
+  const turn = (next: NotebookPanel | null): void => {
+    front?.sessionContext.kernelChanged.disconnect(changed);
+    front?.context.pathChanged.disconnect(changed);
+    front = next;
+    front?.sessionContext.kernelChanged.connect(changed);
+    front?.context.pathChanged.connect(changed);
+  };
+  const turned = (): void => {
+    turn(tracker?.currentWidget ?? null);
+    changed();
+  };
+  turned();
+  tracker?.currentChanged.connect(turned);
+  return () => {
+    tracker?.currentChanged.disconnect(turned);
+    turn(null);
+  };
+}
+
 /** Start a session in a notebook's kernel; resolves with what it printed, rejects with what went wrong. */
 export async function start(panel: NotebookPanel): Promise<string> {
   const kernel = panel.sessionContext.session?.kernel;

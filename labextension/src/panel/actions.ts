@@ -3,7 +3,8 @@
 import { attr, h, text, type Component } from "../dom";
 import { __ } from "../say";
 import { ask } from "./ask";
-import { acts, killQuestion, title, type Act, type Level } from "./model";
+import { acts, killQuestion, type Act, type Level } from "./model";
+import { relation, whose } from "./whose";
 import type { PanelApp } from "./app";
 
 const SHOWN: readonly Level[] = ["pause", "resume", "cancel", "retry"];
@@ -81,7 +82,7 @@ export function actions(app: PanelApp): Component {
   function update(): void {
     const session = app.row;
     if (!session) return;
-    attr(el, "aria-label", __("The whole session %1", title(session)));
+    attr(el, "aria-label", __("The whole session: %1", whose(session, Date.now() / 1000)));
     attr(el, "hidden", !session.alive);
     const all = acts(app.view);
     const shown = all.filter(({ op }) => SHOWN.includes(op) && (op !== "retry" || (all.find((act) => act.op === "retry")?.enabled ?? false)));
@@ -89,14 +90,14 @@ export function actions(app: PanelApp): Component {
     show(refresh, all.find(({ op }) => op === "refresh"));
     show(die, all.find(({ op }) => op === "die"));
     const { notebook } = app;
-    attr(attach, "hidden", !notebook || notebook.kernel === session.kernel);
+    attr(attach, "hidden", !notebook?.kernel || ["mine", "attached"].includes(relation(session, notebook)));
     text(attach, __("Attach %1", notebook?.name ?? ""));
     attr(attach, "title", __("Add a cell to this notebook that brings the session's batches into it"));
     const asking = app.ui.question?.what === "die";
     attr(toggle, "aria-expanded", String(app.ui.menu || asking));
     attr(popover, "hidden", !app.ui.menu && !asking);
     attr(items, "hidden", asking);
-    question.show(asking ? killQuestion(app.view) : "");
+    question.show(asking ? killQuestion(app.view, whose(session, Date.now() / 1000)) : "");
   }
   return { el, update };
 }

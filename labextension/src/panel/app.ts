@@ -4,7 +4,8 @@
  * Components read it and call its methods; each change asks for one redraw in the browser's next frame.
  */
 
-import { firstChoice, ordered } from "./model";
+import { firstChoice, ordered, title } from "./model";
+import { sessionOf } from "./whose";
 import { Listeners } from "../listeners";
 import type { BatchRow, Notebook, Order, Place, Row, Sessions, SessionView } from "./types";
 
@@ -14,7 +15,10 @@ export type Pane = "batch" | "workers" | "engines" | "log";
 export type Question = { readonly what: "die" | "delete" } | { readonly what: "engine"; readonly engine: string } | null;
 
 export interface Ui {
+  /** The session that is shown, and that all buttons are for; null where the notebook in front has none. */
   readonly session: string | null;
+  /** It stays, whatever notebook is in front. */
+  readonly pinned: boolean;
   readonly batch: number | null;
   readonly pane: Pane;
   readonly question: Question;
@@ -27,11 +31,14 @@ export interface Ui {
 const NOTE = 10_000; // ms for which an answer stands
 
 export class PanelApp {
-  ui: Ui = { session: null, batch: null, pane: "batch", question: null, menu: false, note: "", noteIsError: false, log: null };
+  ui: Ui = { session: null, pinned: false, batch: null, pane: "batch", question: null, menu: false, note: "", noteIsError: false, log: null };
   /** What was sent and has no answer yet: "pause", "engine-add". */
   readonly pending = new Set<string>();
   private readonly redraws = new Listeners();
   private readonly leave: (() => void)[];
+  /** The session that somebody chose; null: that of the notebook in front. */
+  private chosen: string | null = null;
+  private front: string | null = null;
   private followed: string | null = null;
   private unfollow: () => void = () => undefined;
   private frame = 0;
@@ -42,7 +49,7 @@ export class PanelApp {
     readonly place: Place,
   ) {
     this.leave = [sessions.subscribe(() => this.changed())];
-    const off = place.onChange?.(() => this.touch());
+    const off = place.onChange?.(() => this.changed());
     if (off) this.leave.push(off);
     this.changed();
   }
@@ -75,6 +82,10 @@ export class PanelApp {
     return ordered(this.sessions.rows ?? []);
   }
 
+  get id(): string | null {
+    return this.ui.session;
+  }
+
   get row(): Row | null {
     return this.sessions.rows?.find(({ id }) => id === this.ui.session) ?? null;
   }
@@ -94,12 +105,26 @@ export class PanelApp {
     return this.place.notebook?.() ?? null;
   }
 
+  /** Show a session until another notebook comes to the front, or, pinned, for good. */
   choose(session: string, batch: number | null = null): void {
-    const other = session !== this.ui.session;
-    const pane = batch === null ? this.ui.pane : "batch";
-    this.set({ session, batch: batch ?? (other ? null : this.ui.batch), pane, question: null, menu: false, ...(other ? { log: null } : {}) });
-    this.follow();
-    if (other && pane === "log") void this.readLog();
+    this.chosen = session;
+    if (batch !== null) this.set({ pane: "batch" });
+    this.changed();
+    this.set({ batch: batch ?? this.ui.batch, question: null, menu: false });
+  }
+
+  /** Stay with the session that is shown, or follow the notebook in front again. */
+  pin(pinned: boolean): void {
+    this.chosen = pinned ? this.ui.session : null;
+    this.set({ pinned });
+    this.changed();
+  }
+
+  /** Start a session in the notebook in front, and show it. */
+  async start(): Promise<void> {
+    this.pin(false);
+    await this.notebook?.start();
+    this.changed();
   }
 
   open(pane: Pane): void {
@@ -107,17 +132,18 @@ export class PanelApp {
     if (pane === "log") void this.readLog();
   }
 
-  /** Ask a session for something; the answer, a refusal too, stands in the note for a while. */
-  async order(order: Order, key: string = order.op): Promise<boolean> {
-    const id = this.ui.session;
+  /** Ask a session for something; the answer, a refusal too, stands in the note for a while. `id`: the one that was shown when it was asked. */
+  async order(order: Order, key: string = order.op, id: string | null = this.ui.session): Promise<boolean> {
     if (id === null || this.pending.has(key)) return false;
+    const of = this.sessions.rows?.find((row) => row.id === id);
+    const answer = (text: string, isError: boolean): void => this.say(this.ui.session === id || !of ? text : `${title(of)}: ${text}`, isError);
     this.pending.add(key);
     this.set({ question: null, menu: false });
     try {
-      this.say(await this.sessions.order(id, order), false);
+      answer(await this.sessions.order(id, order), false);
       return true;
     } catch (error) {
-      this.say(error instanceof Error ? error.message : String(error), true);
+      answer(error instanceof Error ? error.message : String(error), true);
       return false;
     } finally {
       this.pending.delete(key);
@@ -143,13 +169,32 @@ export class PanelApp {
     if (this.ui.session === id) this.set({ log });
   }
 
+  /** Sessions or the notebook in front are others now. */
   private changed(): void {
-    const rows = this.sessions.rows;
-    if (rows && !rows.some(({ id }) => id === this.ui.session)) {
-      this.ui = { ...this.ui, session: firstChoice(rows), batch: null, question: null, log: null };
-    }
+    const front = this.notebook?.path ?? null;
+    if (front !== this.front && !this.ui.pinned) this.chosen = null;
+    this.front = front;
+    const { rows } = this.sessions;
+    if (rows) this.show(this.pick(rows));
     this.follow();
     this.touch();
+  }
+
+  /** Which session is shown: the chosen one, else that of the notebook in front, and none that is another's. */
+  private pick(rows: readonly Row[]): string | null {
+    const known = (session: string | null): boolean => rows.some(({ id }) => id === session);
+    if (known(this.chosen)) return this.chosen;
+    this.chosen = null;
+    if (this.notebook) return sessionOf(rows, this.notebook)?.id ?? null;
+    return known(this.ui.session) ? this.ui.session : firstChoice(rows);
+  }
+
+  private show(session: string | null): void {
+    if (this.chosen === null && this.ui.pinned) this.ui = { ...this.ui, pinned: false };
+    if (session === this.ui.session) return;
+    this.pending.clear(); // what is under way concerns the other one
+    this.ui = { ...this.ui, session, batch: null, question: null, menu: false, note: "", log: null };
+    if (this.ui.pane === "log") void this.readLog();
   }
 
   /** The chosen session, if it lives, is kept up to date; the others are told of by the list. */

@@ -13,7 +13,7 @@ export function batchPane(app: PanelApp): Component {
     class: "dsage-link dsage-p-way",
     title: __("Show this batch wide, in the main area"),
     click: () => {
-      if (app.ui.session !== null && app.batch) app.place.openTab?.(app.ui.session, app.batch.number);
+      if (app.id !== null && app.batch) app.place.openTab?.(app.id, app.batch.number);
     },
   }, __("Open in a tab"));
   const ways = h("div", { class: "dsage-p-ways" }, goTo, wide);
@@ -25,13 +25,13 @@ export function batchPane(app: PanelApp): Component {
   let unmount: () => void = () => undefined;
 
   function way(): (() => void) | null {
-    const { session } = app.ui;
+    const session = app.id;
     return session !== null && app.batch ? (app.place.cellOf?.(session, app.batch.number) ?? null) : null;
   }
   return {
     el: h("div", {}, ways, trouble, none, box),
     update() {
-      const { session } = app.ui;
+      const session = app.id;
       const batch = app.batch;
       const key = session !== null && batch ? `${session}/${batch.number}` : "";
       if (key !== shown) {

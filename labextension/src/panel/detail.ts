@@ -10,6 +10,7 @@ import { actions } from "./actions";
 import { batchPane } from "./batch_pane";
 import { enginePane } from "./engine_pane";
 import { logPane } from "./log_pane";
+import { owner } from "./owner";
 import { sleeper } from "./sleeper";
 import { workerPane } from "./worker_pane";
 import type { Pane, PanelApp } from "./app";
@@ -19,6 +20,7 @@ const ORDER: readonly Pane[] = ["batch", "workers", "engines", "log"];
 export function detail(app: PanelApp): Component {
   const panes: Readonly<Record<Pane, Component>> = { batch: batchPane(app), workers: workerPane(app), engines: enginePane(app), log: logPane(app) };
   const head = actions(app);
+  const mark = owner(app);
   const asleep = sleeper(app);
   const note = h("p", { class: "dsage-p-note", role: "status" });
   const names = new Map<Pane, HTMLButtonElement>();
@@ -54,12 +56,13 @@ export function detail(app: PanelApp): Component {
     if (pane === "engines") return __("Engines") + count((view?.engines.length ?? 0) + (view?.more_engines ?? 0));
     return __("Log");
   }
-  const el = h("section", { class: "dsage-p-detail", "aria-label": __("The chosen session") }, head.el, note, asleep.el, live);
+  const el = h("section", { class: "dsage-p-detail", "aria-label": __("The chosen session") }, mark.el, head.el, note, asleep.el, live);
   return {
     el,
     update() {
       const row = app.row;
       attr(el, "hidden", !row);
+      mark.update();
       head.update();
       asleep.update();
       text(note, app.ui.note);

@@ -29,7 +29,7 @@ export function empty(app: PanelApp): Component {
     starting = true;
     app.touch();
     try {
-      await app.notebook?.start();
+      await app.start();
     } finally {
       starting = false;
       app.touch();
@@ -44,7 +44,7 @@ export function empty(app: PanelApp): Component {
       text(problem, why);
       attr(steps, "hidden", rows === null || rows.length > 0);
       const { notebook } = app;
-      attr(start, "hidden", !notebook);
+      attr(start, "hidden", !notebook?.kernel);
       text(start, starting ? __("Starting…") : __("Start a session in %1", notebook?.name ?? ""));
       attr(start, "aria-disabled", starting ? "true" : null);
       attr(example, "hidden", !app.place.openExample);

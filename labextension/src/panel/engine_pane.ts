@@ -20,7 +20,7 @@ export function enginePane(app: PanelApp): Component {
   }, h("p", { class: "dsage-hint" }, __("Add an engine by its URL:"), " ", h("code", {}, "local:?slots=2"), ", ", h("code", {}, "dsage://host:12345")), h("div", { class: "dsage-row" }, field, add));
   const box = h("div", { class: "dsage-p-engines" });
   const more = h("p", { class: "dsage-empty" });
-  const rows = new Rows<Engine>(box, ({ name }) => name, ({ name }) => card(app, name));
+  const rows = new Rows<Engine>(box, ({ name }) => `${app.id} ${name}`, ({ name }) => card(app, name, app.id));
 
   async function send(): Promise<void> {
     const url = field.value.trim();
@@ -39,7 +39,7 @@ export function enginePane(app: PanelApp): Component {
   };
 }
 
-function card(app: PanelApp, engine: string): Line<Engine> {
+function card(app: PanelApp, engine: string, session: string | null): Line<Engine> {
   const sign = shape("open");
   const name = h("b");
   const state = h("span", { class: "dsage-p-e-state" });
@@ -76,8 +76,8 @@ function card(app: PanelApp, engine: string): Line<Engine> {
   }
   async function send(): Promise<void> {
     const slots = wish;
-    if (slots !== null && slots !== now?.slots) await app.order({ op: "engine-scale", engine, slots }, `engine-scale ${engine}`);
-    wish = null;
+    if (slots !== null && slots !== now?.slots) await app.order({ op: "engine-scale", engine, slots }, `engine-scale ${engine}`, session);
+    wish = null; // and another session may be shown by now
     app.touch();
   }
   function show(): void {

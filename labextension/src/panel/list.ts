@@ -8,7 +8,7 @@ import { attr, h, reshape, Rows, shape, text, type Component, type Row as Line }
 import { __, _n } from "../say";
 import { number } from "../words";
 import { meter } from "./meter";
-import { age, batchMood, batchSentence, batchWords, fullTitle, moodWord, sessionLine, sessionMood, tally, distinctTitle, workersOf, type BatchMood } from "./model";
+import { age, batchMood, batchSentence, batchTime, batchWords, fullTitle, moodWord, sessionLine, sessionMood, tally, distinctTitle, workersOf, type BatchMood } from "./model";
 import type { Sign } from "../dom";
 import type { PanelApp } from "./app";
 import type { BatchRow, Row } from "./types";
@@ -41,7 +41,7 @@ export function list(app: PanelApp): Component {
       const items: Item[] = [];
       for (const row of app.rows) {
         items.push({ kind: "session", row });
-        if (row.id !== app.ui.session) continue;
+        if (row.id !== app.id) continue;
         for (const batch of app.view?.batches ?? []) items.push({ kind: "batch", batch, alive: row.alive, session: row.id });
         if (app.view?.more_batches) items.push({ kind: "more", count: app.view.more_batches, session: row.id });
       }
@@ -88,7 +88,7 @@ function sessionLineOf(app: PanelApp, id: string): Line<Item> {
     update(item) {
       if (item.kind !== "session") return;
       const { row } = item;
-      const chosen = app.ui.session === id;
+      const chosen = app.id === id;
       const view = app.sessions.view(id);
       const mood = sessionMood(row, view, app.sessions.link(id));
       attr(dot, "data-mood", mood);
@@ -117,10 +117,12 @@ const SIGNS: Readonly<Record<BatchMood, Sign>> = {
 function batchLineOf(app: PanelApp, session: string, batch: number): Line<Item> {
   const sign = shape("queued");
   const name = h("span", { class: "dsage-p-name" });
+  const when = h("span", { class: "dsage-p-when" });
+  const label = h("span", { class: "dsage-p-label" }, name, when);
   const count = h("span", { class: "dsage-p-count" });
   const said = h("span", { class: "dsage-p-said" });
   const bar = meter();
-  const el = h("div", { class: "dsage-p-batch", role: "treeitem", "aria-level": "2", tabindex: "-1", click: () => app.choose(session, batch) }, sign, name, count, bar.el, said);
+  const el = h("div", { class: "dsage-p-batch", role: "treeitem", "aria-level": "2", tabindex: "-1", click: () => app.choose(session, batch) }, sign, label, count, bar.el, said);
   return {
     el,
     update(item) {
@@ -128,14 +130,17 @@ function batchLineOf(app: PanelApp, session: string, batch: number): Line<Item> 
       const mood = batchMood(item.batch, item.alive);
       reshape(sign, SIGNS[mood]);
       text(name, item.batch.name);
+      const time = batchTime(item.batch, app.view?.batches ?? [], Date.now() / 1000);
+      text(when, time);
+      attr(when, "hidden", !time);
       text(count, number(item.batch.total));
       text(said, batchWords(item.batch, item.alive));
       bar.show(item.batch.counts);
-      const sentence = batchSentence(item.batch, item.alive);
+      const sentence = [batchSentence(item.batch, item.alive), ...(time ? [__("started %1", time)] : [])].join(", ");
       attr(el, "title", sentence);
       attr(el, "aria-label", sentence);
       attr(el, "data-mood", mood);
-      attr(el, "aria-selected", String(app.ui.session === session && app.batch?.number === batch && app.ui.pane === "batch"));
+      attr(el, "aria-selected", String(app.id === session && app.batch?.number === batch && app.ui.pane === "batch"));
     },
   };
 }

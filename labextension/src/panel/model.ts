@@ -2,7 +2,7 @@
 
 import { reasons } from "../engines";
 import { __, _n } from "../say";
-import { clock, number } from "../words";
+import { clock, moment, number } from "../words";
 import type { Counts, State } from "../types";
 import type { BatchRow, Link, Row, SessionView, WorkerRow } from "./types";
 
@@ -178,11 +178,29 @@ export function acts(view: SessionView | null): readonly Act[] {
   ];
 }
 
+/** The name that a batch was given: all but the newest of a name are called "hist#1". */
+function givenName({ name }: BatchRow): string {
+  return name.replace(/#\d+$/, "");
+}
+
+/** When a batch began, where another one of its session has its name; "" else. The seconds only where the minute is the same. */
+export function batchTime(batch: BatchRow, batches: readonly BatchRow[], now: number): string {
+  const alike = batches.filter((other) => givenName(other) === givenName(batch) && other.number !== batch.number);
+  if (!alike.length) return "";
+  const short = moment(batch.created, now);
+  return alike.some(({ created }) => moment(created, now) === short) ? moment(batch.created, now, true) : short;
+}
+
+/** The name, with the time of its start where another batch has the same. */
+export function distinctName(batch: BatchRow, batches: readonly BatchRow[], now: number): string {
+  return [batch.name, batchTime(batch, batches, now)].filter(Boolean).join(" · ");
+}
+
 /** What is asked before a session is killed. */
-export function killQuestion(view: SessionView | null): string {
+export function killQuestion(view: SessionView | null, whose: string): string {
   const workers = view ? view.workers.length + view.more_workers : 0;
   const jobs = view ? view.counts.queued + view.counts.running : 0;
-  const first = _n("Kill the child and its 1 worker?", "Kill the child and its %2 workers?", workers, number(workers));
+  const first = _n("Kill the child of %3 and its 1 worker?", "Kill the child of %3 and its %2 workers?", workers, number(workers), whose);
   const rest = jobs ? [_n("1 job has not ended.", "%2 jobs have not ended.", jobs, number(jobs))] : [];
   return [first, ...rest, __("The session's journal goes, too.")].join(" ");
 }
@@ -191,7 +209,7 @@ export function killQuestion(view: SessionView | null): string {
 export function doing(worker: WorkerRow, batches: readonly BatchRow[]): string {
   if (worker.job === null) return worker.stage === "ready" ? __("idle") : worker.stage;
   const batch = batches.find(({ number }) => number === worker.batch);
-  return batch ? __("%1 of %2", number(worker.job), batch.name) : __("job %1", number(worker.job));
+  return batch ? __("%1 of %2", number(worker.job), distinctName(batch, batches, Date.now() / 1000)) : __("job %1", number(worker.job));
 }
 
 const UNITS = ["B", "KB", "MB", "GB", "TB"];
@@ -204,7 +222,7 @@ export function bytes(count: number | null): string {
   return `${value < 9.95 && unit > 1 ? value.toFixed(1) : Math.round(value)} ${UNITS[unit] ?? ""}`;
 }
 
-/** Which session is shown when nobody chose: the one at work, else the newest that lives, else the newest. */
+/** Which session is shown while there is no notebook and nobody chose: the one at work, else the newest that lives, else the newest. */
 export function firstChoice(rows: readonly Row[]): string | null {
   const alive = rows.filter((row) => row.alive);
   const atWork = alive.filter(({ counts }) => counts && counts.queued + counts.running > 0);

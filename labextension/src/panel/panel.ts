@@ -1,4 +1,4 @@
-/** The panel of all sessions: the list above, the chosen one below; or the first step, while there is none. */
+/** The panel of all sessions: the list above, that of the notebook in front or the chosen one below; or the first step, while there is none. */
 
 import viewCss from "../style.css";
 import css from "./panel.css";
@@ -10,6 +10,7 @@ import { PanelApp } from "./app";
 import { detail } from "./detail";
 import { empty } from "./empty";
 import { list } from "./list";
+import { noSession } from "./no_session";
 import { tools } from "./tools";
 import type { Place, Sessions } from "./types";
 
@@ -22,7 +23,7 @@ export interface Panel {
 /** Show all sessions in an element. */
 export function mountPanel(el: HTMLElement, sessions: Sessions, place: Place): Panel {
   const app = new PanelApp(sessions, place);
-  const parts = [empty(app), tools(app), list(app), detail(app)];
+  const parts = [empty(app), tools(app), list(app), noSession(app), detail(app)];
   const style = h("style");
   style.textContent = `${viewCss}\n${css}`;
   const root = h("div", { class: "dsage dsage-panel", role: "region", "aria-label": __("Sessions") }, style, ...parts.map((part) => part.el));

@@ -8,7 +8,7 @@ const PLUS = "M7 2v10M2 7h10";
 const AGAIN = "M11.5 4.2A5 5 0 1 0 12 7M12 1.6v3h-3";
 
 export function tools(app: PanelApp): Component {
-  const start = tool(PLUS, () => void app.notebook?.start());
+  const start = tool(PLUS, () => void app.start());
   const again = tool(AGAIN, () => void app.sessions.reload());
   again.title = __("Ask for the sessions again");
   attr(again, "aria-label", again.title);
@@ -16,7 +16,7 @@ export function tools(app: PanelApp): Component {
     el: h("div", { class: "dsage-p-tools" }, h("h2", {}, __("Sessions")), start, again),
     update() {
       const { notebook } = app;
-      attr(start, "hidden", !notebook || app.rows.some(({ alive, kernel }) => alive && kernel === notebook.kernel));
+      attr(start, "hidden", !notebook?.kernel || app.rows.some(({ alive, kernel }) => alive && kernel === notebook.kernel));
       const label = __("Start a session in %1", notebook?.name ?? "");
       attr(start, "title", label);
       attr(start, "aria-label", label);

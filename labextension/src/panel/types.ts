@@ -18,6 +18,10 @@ export interface Row {
   readonly kernel: string;
   /** The path of its notebook; "" without one. */
   readonly notebook: string;
+  /** The notebook's path on this server; "" if it is not of it. */
+  readonly path: string;
+  /** The kernels of all that have the session now: its own, and those that attached. */
+  readonly kernels: readonly string[];
   readonly pid: number | null;
   readonly slots: number | null;
   readonly workers: number | null;
@@ -115,6 +119,8 @@ export interface Sessions {
 export interface Notebook {
   readonly name: string;
   /** As in a session's row. */
+  readonly path: string;
+  /** As in a session's row; "" while it has no kernel. */
   readonly kernel: string;
   /** Start a session in its kernel. */
   start(): Promise<void>;
@@ -128,7 +134,7 @@ export interface Place {
   openTab?(id: string, batch: number): void;
   /** The way to the cell that made a batch; null if no open notebook has it. */
   cellOf?(id: string, batch: number): (() => void) | null;
-  /** The notebook in front, if it has a kernel. */
+  /** The notebook in front. */
   notebook?(): Notebook | null;
   openExample?(): void;
   /** Tells that any of the above may have changed. */
