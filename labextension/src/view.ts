@@ -3,6 +3,7 @@
 import css from "./style.css";
 import { App } from "./app";
 import { attr, h } from "./dom";
+import { keepFocus } from "./focus";
 import { grid } from "./grid";
 import { header } from "./header";
 import { keepKeys } from "./keys";
@@ -22,7 +23,7 @@ export function mount(el: HTMLElement, store: Store): () => void {
   const style = h("style");
   style.textContent = css;
   const body = h("div", { class: "dsage-body" }, top.el, bar.el, h("div", { class: "dsage-two" }, cells.el, work.el), below.el);
-  const root = h("div", { class: "dsage", role: "region" }, style, body);
+  const root = h("div", { class: "dsage", role: "region", tabindex: "-1" }, style, body); // a click on its text gives it the focus, and not to the cell
 
   function draw(): void {
     attr(root, "data-mood", mood(app.snapshot));
@@ -30,7 +31,7 @@ export function mount(el: HTMLElement, store: Store): () => void {
     attr(root, "aria-label", __("Batch %1", app.snapshot?.batch.name ?? ""));
     for (const part of parts) part.update();
   }
-  app.onRedraw(draw);
+  app.onRedraw(() => keepFocus(root, draw));
   const letKeysGo = keepKeys(root);
   const unfollow = follow(root, () => {
     cells.recolour();

@@ -192,6 +192,11 @@ def test_what_is_typed_after_a_click_changes_no_cell(place: str, request: pytest
             _press(page, "a b x")
             page.keyboard.press("Escape")
             _press(page, "y m r x Shift+Enter")
+            view.locator(".dsage-counts").click()  # nothing there can have the focus
+            _press(page, "d d x")
+            view.get_by_role("button", name="Pause", exact=True).press("Enter")  # it goes when it has been pressed
+            expect(view.get_by_role("button", name="Resume", exact=True)).to_be_focused()
+            _press(page, "d d x")
             page.wait_for_timeout(1300)  # as long as JupyterLab waits for a chord's rest
             assert page.evaluate(NOTEBOOK) == before
 

@@ -3,6 +3,7 @@
 import viewCss from "../style.css";
 import css from "./panel.css";
 import { attr, h } from "../dom";
+import { keepFocus } from "../focus";
 import { keepKeys } from "../keys";
 import { __ } from "../say";
 import { follow } from "../theme";
@@ -26,12 +27,12 @@ export function mountPanel(el: HTMLElement, sessions: Sessions, place: Place): P
   const parts = [empty(app), tools(app), list(app), noSession(app), detail(app)];
   const style = h("style");
   style.textContent = `${viewCss}\n${css}`;
-  const root = h("div", { class: "dsage dsage-panel", role: "region", "aria-label": __("Sessions") }, style, ...parts.map((part) => part.el));
+  const root = h("div", { class: "dsage dsage-panel", role: "region", tabindex: "-1", "aria-label": __("Sessions") }, style, ...parts.map((part) => part.el));
   const draw = (): void => {
     attr(root, "data-some", (app.sessions.rows?.length ?? 0) > 0);
     for (const part of parts) part.update();
   };
-  app.onRedraw(draw);
+  app.onRedraw(() => keepFocus(root, draw));
   const letKeysGo = keepKeys(root);
   const unfollow = follow(root, () => undefined);
   const ages = window.setInterval(() => app.touch(), 30_000); // how old they are
