@@ -17,7 +17,7 @@ PROJECT = ROOT / "labextension"
 WRITTEN = sorted(path for folder in ("src", "tests", "dev") for path in (PROJECT / folder).rglob("*") if path.is_file())
 SOURCES = sorted((PROJECT / "src").rglob("*.ts"))
 MOST_LINES = 300
-MOST_BYTES = 150_000
+MOST_BYTES = 170_000
 """Of the extension as JupyterLab loads it."""
 
 PACKAGE = json.loads((PROJECT / "package.json").read_text())
