@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from jupyter_dsage.wire.captures import Captures, check_generators
+from jupyter_dsage.wire.captures import Captures, check_captured
 
 rate = 1.0
 
@@ -47,7 +47,7 @@ GENERATOR = random.Random(0)
 def test_a_cached_function_of_a_module_is_one_of_its_names():
     fn = closing_over(of_a_module)
     assert Captures(fn).same(fn)
-    check_generators(fn)  # it stays where it is, with what it uses
+    check_captured(fn)  # it stays where it is, with what it uses
 
 
 def test_method_of_something_that_can_change_is_not():
