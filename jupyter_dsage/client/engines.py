@@ -29,6 +29,10 @@ def _amounts(resources: Amounts) -> str:
     return ", ".join(f"{name}={amount}" for name, amount in resources) or "none"
 
 
+_LOCAL = "local"
+"""The name of the engine whose workers the child itself starts."""
+
+
 class Engines:
     """Used by `Session`; `took` is called by its I/O thread, the rest by any. `ask`: asks the child a question."""
 
@@ -110,6 +114,10 @@ class Engines:
         return name
 
     # --- asking about them ---------------------------------------------------------------------------------
+
+    def all_here(self) -> bool:
+        """Tell whether all workers are processes of this host that the session has started."""
+        return {engine.name for engine in self.engines} == {_LOCAL}
 
     @property
     def slots(self) -> int:

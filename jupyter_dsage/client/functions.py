@@ -29,7 +29,8 @@ _KEPT = 1000
 class Functions:
     """Used by `Session`.
 
-    `registered`: services that travel by value; `offered`: the services of its engines now.
+    `registered`: services that travel by value; `offered`: the services of its engines now; `moved` is called with the
+    import path of this process when functions are to be sent with another one than before.
     """
 
     def __init__(
@@ -37,16 +38,18 @@ class Functions:
         post: Callable[..., None],
         registered: Mapping[str, Callable[..., Any]],
         offered: Callable[[str], set[str]],
+        moved: Callable[[tuple[str, ...]], None],
     ) -> None:
         self._post = post
         self._registered = {key: payload.dump_function(function) for key, function in registered.items()}
         self._offered = offered
+        self._moved = moved
         self._sent: dict[str, bool] = {}
         """Functions that were sent, by id, and whether each is a service; no payload, of which there may be many."""
         self._pickled: dict[int, tuple[Captures, Context, str]] = {}
         """id of a function object -> what it had captured when it was pickled, the context, and its function id."""
         self._location = Location()
-        self._context: Context = self._location.now(), surroundings.here()
+        self._context: Context = ("", ()), None
         self._fixed: tuple[Context | None, dict[Callable[..., Any], str]] = None, {}
         """A context, and the functions that travel by name, and so never change -> function id there."""
 
@@ -78,6 +81,8 @@ class Functions:
     def _now(self) -> Context:
         """Return where functions are called and what they find around them: the same object while that is unchanged."""
         context, place, around = self._context, self._location.now(), surroundings.here()
+        if place is not context[0]:
+            self._moved(place[1])
         if place is not context[0] or around != context[1]:
             self._context = context = place, around
         return context

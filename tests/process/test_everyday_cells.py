@@ -187,7 +187,7 @@ def test_a_timeout_and_what_our_calls_refuse_show_the_users_lines_alone(notebook
 
 
 def test_jobs_follow_the_notebooks_directory_and_path(notebook, tmp_path):
-    (tmp_path / "beside_it.py").write_text("def value():\n    return 41\n")
+    (tmp_path / "beside_it.py").write_text("import threading\nlock = threading.Lock()\ndef value():\n    return 41\n")
     notebook.run("def look(k):\n    import beside_it\n    return beside_it.value() + 1, os.getcwd()")
     notebook.run("h = first.session.map(look, range(1), name='h')")
     missing = notebook.cell("h.results()").traceback
@@ -197,6 +197,11 @@ def test_jobs_follow_the_notebooks_directory_and_path(notebook, tmp_path):
     there = [(42, str(tmp_path))]
     assert notebook.value("first.session.map(look, range(1)).results()") == there
     assert notebook.value("[first.session.submit(look, 1).result()]") == there
+    notebook.run("import beside_it")  # it cannot be sent by value, and need not
+    assert notebook.value("first.session.map(lambda k: beside_it.value() + bool(beside_it.lock), [1]).results()") == [
+        42
+    ]
+    assert notebook.value("first.session.submit(beside_it.value).result()") == 41
     notebook.run("os.chdir(home)")
     assert notebook.value("first.session.submit(os.getcwd).result() == home")
     assert notebook.value("first.session.submit(look, 1).result() == (42, home)")
