@@ -31,11 +31,20 @@ class Operator:
 
     def __init__(self, session: str, **role: Any) -> None:
         [record] = [record for record in sessions.records() if record.id == session]
-        self._network = UnixNetwork()
-        self._poller = self._network.poller()
-        self._link = self._network.connect(f"ipc://{Path(record.setup.folder)}/client.sock")
-        self._poller.watch(self._link)
         self._numbers = itertools.count(1)
+        with contextlib.ExitStack() as opened:  # the child may be killed just now
+            network = UnixNetwork()
+            opened.callback(network.close)
+            self._poller = network.poller()
+            opened.callback(self._poller.close)
+            self._link = network.connect(f"ipc://{Path(record.setup.folder)}/client.sock")
+            opened.callback(self._link.close)
+            self._poller.watch(self._link)
+            opened.callback(self._poller.unwatch, self._link)
+            self._greet(role)
+            self._opened = opened.pop_all()
+
+    def _greet(self, role: dict[str, Any]) -> None:
         python = "{}.{}".format(*sys.version_info)
         started = psutil.Process().create_time()
         greeting = {"operator": True} | role
@@ -68,10 +77,7 @@ class Operator:
     def close(self) -> None:
         with contextlib.suppress(PeerGoneError):
             self.say(m.Part())
-        self._poller.unwatch(self._link)
-        self._link.close()
-        self._poller.close()
-        self._network.close()
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self
