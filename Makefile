@@ -2,6 +2,7 @@
 # venv, and make. `make help` lists the targets; `make PYTHON=python3.12 test` picks another Python.
 
 PYTHON ?= python3
+SAGE_PYTHON ?= python3.12
 VENV := .venv
 BIN := $(VENV)/bin
 VIEW := labextension/package.json labextension/yarn.lock labextension/build.mjs \
@@ -14,7 +15,7 @@ PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test test-all test-slurm parts lint bench bench-quick bench-engines bench-core profile clean
+.PHONY: help demo lab test test-all test-slurm test-sage parts lint bench bench-quick bench-engines bench-core profile clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -28,13 +29,16 @@ lab: $(VENV)/.stamp-lab ## open the notebook in JupyterLab
 test: $(VENV)/.stamp-test parts ## run the tests, but not the slow ones
 	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) $(ARGS)
 
-test-all: $(VENV)/.stamp-test $(VENV)/.stamp-ray parts ## run every test, but those on Slurm
-	$(BIN)/python -m pytest -m "not slurm" $(PARALLEL) $(ARGS)
+test-all: $(VENV)/.stamp-test $(VENV)/.stamp-ray parts ## run every test, but those on Slurm and Sage
+	$(BIN)/python -m pytest -m "not slurm and not sage" $(PARALLEL) $(ARGS)
 
 test-slurm: $(VENV)/.stamp-test ## run the tests on a real Slurm, which is installed if it is not there (root and apt)
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null || \
 	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
 	$(BIN)/python -m pytest -m slurm $(ARGS)
+
+test-sage: $(VENV)/.stamp-test build/sage/.stamp ## run the tests in a real Sage kernel (an environment of 4 GB, with Python 3.12)
+	$(BIN)/python -m pytest -m sage $(ARGS)
 
 lint: $(VENV)/.stamp-lint ## check format, rules and types
 	$(BIN)/python -m ruff format --check .
@@ -56,6 +60,12 @@ parts: build/ipykernel-6.30.1 build/ipykernel-7.3.0 build/lab-4.2 build/lab-4.4
 	else \
 	    echo "There is no $$wanted: some tests will be skipped. Install your system's package to run them."; \
 	fi
+
+# What Sage needs is wheels for one Python.
+build/sage/.stamp: pyproject.toml
+	$(SAGE_PYTHON) -m venv build/sage
+	build/sage/bin/python -m pip --disable-pip-version-check install --quiet -e . ipykernel passagemath-standard passagemath-repl
+	@touch $@
 
 build/ipykernel-%: | $(VENV)/.stamp-test
 	$(PIP) --no-deps --target $@ 'ipykernel==$*'

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jupyter_dsage.client.job import Job
     from jupyter_dsage.client.shelf import Shelf
     from jupyter_dsage.wire.buffers import Buffers
+    from jupyter_dsage.wire.raised import Raised
 
 Ending = tuple[Any, BaseException | None]
 """A job's value, and its exception (None: the value counts)."""
@@ -140,7 +141,7 @@ class Chunk:
         """Return how long a job took."""
         return self._loaded().seconds[job - self._first]
 
-    def raised(self, job: int) -> payload.Raised | None:
+    def raised(self, job: int) -> Raised | None:
         """Return the texts of a job's exception, or None if it returned a value."""
         return self._loaded().raised.get(job - self._first)
 
@@ -236,7 +237,7 @@ def _shown(error: BaseException | None) -> str:
         return f"<{type(error).__name__} whose repr fails>"
 
 
-def exception(raised: payload.Raised) -> BaseException:
+def exception(raised: Raised) -> BaseException:
     """Return the exception of a job as the kernel raises it, its traceback at the worker as its cause."""
     error: BaseException | None = None
     if raised.kind == "exit":
@@ -257,7 +258,7 @@ def exception(raised: payload.Raised) -> BaseException:
     return error
 
 
-def _builtin(raised: payload.Raised) -> BaseException | None:
+def _builtin(raised: Raised) -> BaseException | None:
     """Return an exception that came as texts anew if it is one of Python's or ours that is made from its sentence."""
     ours = raised.type_name.removeprefix("jupyter_dsage.errors.")
     kind = getattr(builtins, raised.type_name, None) or getattr(errors, ours, None)

@@ -23,7 +23,7 @@ from jupyter_dsage.wire import brief, data_calls, payload
 from jupyter_dsage.wire import data as plain_data
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.data_calls import DataJobs
-from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes, Raised
+from jupyter_dsage.wire.payload import SCALARS, Jobs, Outcomes
 from jupyter_dsage.worker.failure import describe
 from jupyter_dsage.worker.interrupt import JobCancelled
 from jupyter_dsage.worker.limits import time_limit
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from jupyter_dsage.wire.codec import Frame
+    from jupyter_dsage.wire.raised import Raised
     from jupyter_dsage.worker.offered import Services
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import DsageError, NotDataError, ProtocolError
 from jupyter_dsage.wire import data
-from jupyter_dsage.wire.payload import SCALARS, Call, Frame, Outcomes, Raised, check_call
+from jupyter_dsage.wire.payload import SCALARS, Call, Frame, Outcomes, check_call
+from jupyter_dsage.wire.raised import Raised
 from jupyter_dsage.wire.safe_text import exact
 from jupyter_dsage.wire.seconds import Seconds
 

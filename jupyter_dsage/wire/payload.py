@@ -17,10 +17,11 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jupyter_dsage.errors import DsageError, UnpicklableError, UsageError
-from jupyter_dsage.wire import brief, safe_text, sources, surroundings
+from jupyter_dsage.wire import brief, import_order, safe_text, sources, surroundings
 from jupyter_dsage.wire.buffers import Beside, Buffers, pack, unpack
 from jupyter_dsage.wire.importable import importable
 from jupyter_dsage.wire.picklers import Pickler, cloud_pickler
+from jupyter_dsage.wire.raised import Raised  # noqa: TC001  (what is in journals names it here)
 from jupyter_dsage.wire.seconds import Seconds
 from jupyter_dsage.wire.unpicklable import find_path
 
@@ -120,6 +121,16 @@ def loads(data: Frame, buffers: Sequence[Any] = ()) -> Any:
     """Return the value of a pickle, changing no class that this process has; raises whatever its classes raise."""
     if _BY_VALUE.search(data):
         return _Reader(data, buffers).load()
+    return _read(data, buffers)
+
+
+def _read(data: Frame, buffers: Sequence[Any] = ()) -> Any:
+    """Return the value of a pickle, once more if an import failed for its order alone."""
+    try:
+        return pickle.loads(data, buffers=buffers)
+    except ImportError as error:
+        if not import_order.repaired(error):
+            raise
     return pickle.loads(data, buffers=buffers)
 
 
@@ -175,7 +186,7 @@ class PackedFunction:
     def load(self) -> Callable[..., Any]:
         """Return the function, fresh; raises whatever its imports and its classes raise."""
         buffers = self._buffers.all() if self._views is None else self._views
-        function: Callable[..., Any] = pickle.loads(self._data, buffers=buffers)
+        function: Callable[..., Any] = _read(self._data, buffers)
         return function
 
 
@@ -319,10 +330,7 @@ class Jobs:
             return (call,), {}
         if self._mode == TUPLES:
             return call, {}
-        if isinstance(call, tuple):
-            call = pickle.loads(call[0], buffers=self._buffers.some(*call[1:]))
-        else:
-            call = pickle.loads(call)
+        call = _read(call[0], self._buffers.some(*call[1:])) if isinstance(call, tuple) else _read(call)
         if isinstance(call, Exception):
             raise call
         args, kwargs = call
@@ -330,36 +338,6 @@ class Jobs:
 
 
 # --- outcomes ------------------------------------------------------------------------------------------------
-
-
-class Raised:
-    """An exception as it travels: itself if it can be pickled and read again, and its texts in any case."""
-
-    __slots__ = ("arguments", "data", "kind", "said", "text", "traceback", "type_name")
-
-    def __init__(
-        self,
-        data: bytes | None,
-        type_name: str,
-        text: str,
-        traceback: str,
-        kind: str = "",
-        said: str = "",
-        shown: str = "",
-    ) -> None:
-        self.data = data
-        self.type_name = type_name
-        self.text = text
-        self.traceback = traceback
-        self.kind = kind
-        """``"exit"`` for SystemExit and the like, which must not be raised in the kernel."""
-        self.said = said
-        """Its ``str``: what comes behind the type's name."""
-        self.arguments = shown
-        """The job's arguments, as a short text."""
-
-    def __reduce__(self) -> tuple[type[Raised], tuple[Any, ...]]:
-        return Raised, (self.data, self.type_name, self.text, self.traceback, self.kind, self.said, self.arguments)
 
 
 _GONE = Buffers()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jupyter_dsage.errors import PayloadTooLargeError, UnpicklableError, UsageError
 from jupyter_dsage.wire import rebuilt, safe_text, sources
 from jupyter_dsage.wire.notes import note_once
-from jupyter_dsage.wire.payload import Raised
+from jupyter_dsage.wire.raised import Raised
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_dsage.wire.buffers import Beside
-    from jupyter_dsage.wire.payload import Frame, Raised
+    from jupyter_dsage.wire.payload import Frame
+    from jupyter_dsage.wire.raised import Raised
     from jupyter_dsage.worker.forks import Forks
     from jupyter_dsage.worker.output import Output
     from jupyter_dsage.worker.page import Page

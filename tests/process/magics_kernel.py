@@ -101,13 +101,16 @@ class Notebook:
 
 
 @contextlib.contextmanager
-def magics_kernel(first: str = "") -> Iterator[Notebook]:
-    """A notebook whose session has two workers; `first`: a cell that runs before it starts. Nothing is left behind."""
+def magics_kernel(first: str = "", kernel: str = "python3", kernels: Path = KERNELS) -> Iterator[Notebook]:
+    """A notebook whose session has two workers; `first`: a cell that runs before it starts. Nothing is left behind.
+
+    `kernels`: the folder of kernelspecs in which `kernel` is found.
+    """
     watch = Watch()
     with tempfile.TemporaryDirectory(prefix="magics-") as folder:  # a short path: sockets live in it
         manager = KernelManager(
-            kernel_name="python3",
-            kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(KERNELS)]),
+            kernel_name=kernel,
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(kernels)]),
             transport="ipc",
             connection_file=str(Path(folder) / "kernel.json"),
         )

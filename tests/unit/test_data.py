@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from jupyter_dsage.errors import NotDataError, PayloadTooLargeError, ProtocolError, UsageError
 from jupyter_dsage.wire import arrays, data, data_calls
 from jupyter_dsage.wire.data_calls import DataJobs, dump_calls, dump_items, dump_outcomes, load_outcomes
-from jupyter_dsage.wire.payload import Outcomes, Raised
+from jupyter_dsage.wire.payload import Outcomes
+from jupyter_dsage.wire.raised import Raised
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 ATOMS = st.none() | st.booleans() | st.integers() | st.floats() | st.complex_numbers() | TEXT | st.binary()

@@ -17,7 +17,8 @@ from jupyter_dsage.client.ledger import Ledger
 from jupyter_dsage.client.record import Chunk, Ended, Record, exception
 from jupyter_dsage.errors import JobExitedError, RemoteError, RemoteTraceback
 from jupyter_dsage.wire import payload
-from jupyter_dsage.wire.payload import Outcomes, Raised
+from jupyter_dsage.wire.payload import Outcomes
+from jupyter_dsage.wire.raised import Raised
 from jupyter_dsage.worker.failure import describe
 
 JOBS = 40
