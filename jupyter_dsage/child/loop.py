@@ -306,6 +306,8 @@ class Child:
         lease = self._scheduler.leases.get(message.lease)
         if lease is not None and lease.worker != worker:
             raise ProtocolError(f"Worker {worker} sent a report on a lease of worker {lease.worker}.")
+        if lease is not None and not lease.first <= message.first <= message.stop <= lease.stop:
+            raise ProtocolError(f"Worker {worker} sent a report on jobs that are not in its lease.")
         if lease is not None:
             self._views.reported(worker, lease.batch, message, self._clock())
         self._performer.report = (worker, message, frames)

@@ -135,6 +135,8 @@ class LossyEngine:
         news = heard(worker, message, payload) or intake.from_host(message)
         if isinstance(message, m.WorkerGone):
             self.workers.discard(message.worker)
+            if not message.known:  # whatever was on its way there may have run
+                self.storm.touch_all(self.name)
         self.news.append(news)
 
     def read(self, _ready, now):
@@ -202,6 +204,10 @@ class Worker:
     """Counts what interferes: a wake-up of an earlier one is void."""
     pending: list = field(default_factory=list)
     told: float = 0.0
+    loaded: bool = False
+    """Whether it has loaded the function."""
+    refused: bool = False
+    """Whether it has told what cannot be true: nothing that it tells counts any more."""
 
 
 class Host:
@@ -245,6 +251,10 @@ class Host:
             self.report(worker, ended=True)
             return
         worker.job = at
+        if not worker.loaded and self.storm.happens("loading"):
+            self.gone(worker, "signal 11", loading="function")
+            return
+        worker.loaded = True
         worker.life += 1
         self.storm.started(run, at, worker.number)
         self.storm.after(self.storm.duration(), self.done, worker, worker.life)
@@ -274,6 +284,11 @@ class Host:
         failed = tuple(job for job, bad in pending if bad)
         payload = [f"{run.function}:{first}-{at}".encode()] if pending else []
         seconds = 0.005 * len(pending)
+        if pending and self.storm.happens("refused"):
+            worker.refused = True
+            first, at = run.stop, run.stop + 1  # a job that is not in its lease
+        if worker.refused:
+            self.storm.touch(run, [job for job, _ in pending])
         self.side.post(worker.number, m.Report(run.lease, first, at, failed, (), seconds, ended), *payload)
         if ended:
             worker.leases.popleft()
@@ -300,16 +315,21 @@ class Host:
         if number in self.workers:
             self.gone(self.workers[number], "signal 9")
 
-    def gone(self, worker, ending):
+    def end_supervisor(self):
+        """Have the supervisor end: all workers with it, and any of their jobs may be to blame."""
+        for worker in list(self.workers.values()):
+            self.gone(worker, "the end of its supervisor", known=False)
+
+    def gone(self, worker, ending, *, loading="", known=True):
         del self.workers[worker.number]
         lease = worker.leases[0][0] if worker.leases else None
         if lease is not None:
             self.storm.touch(lease, range(lease.first, lease.stop))
         for run, at, stop in list(worker.leases)[1:]:
             self.storm.touch(run, range(at, stop))
-        story = m.Story(worker.number, "lossy", worker.number, ending, 0.0, 0, "")
+        story = m.Story(worker.number, "lossy", worker.number, ending, 0.0, 0, "", loading=loading)
         on_page = (lease.lease, worker.job) if lease is not None and worker.job is not None else (None, None)
-        self.side.post(0, m.WorkerGone(worker.number, *on_page, story))
+        self.side.post(0, m.WorkerGone(worker.number, *on_page, story, known=known))
 
     def vanish(self):
         self.workers.clear()

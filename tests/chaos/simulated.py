@@ -64,6 +64,10 @@ class Storm:
             (0.0, 0.0, 0.0) if calm else (chance([0, 0.02, 0.1]), chance([0, 0.02, 0.1]), chance([0, 0.1, 0.5]))
         )
         self.poison = set()
+        self.coming_faults = dict.fromkeys(("loading", "refused"), 0)
+        """How often a worker is still to die while it loads the function, and to tell what cannot be true."""
+        self.seen = set()
+        """The faults of these kinds that came."""
         self.calm = calm
         self.client = None
         self.child = None
@@ -151,6 +155,13 @@ class Storm:
 
     def kills(self, run, job):
         return (self.batch_of(run), job) in self.poison
+
+    def happens(self, fault):
+        """Tell whether a fault of this kind comes now."""
+        now = self.coming_faults[fault] > 0 and self.random.random() < 0.3
+        self.coming_faults[fault] -= now
+        self.seen |= {fault} if now else set()
+        return now
 
     def fails(self, run, job):
         return job % 7 == 3 and self.batch_of(run) == 2
@@ -400,8 +411,18 @@ def plan(made, sizes):
         made.after(chance.random(), lambda s=seconds: made.engines and made.engines["far"].link.cut(s))
     for _ in range(chance.randrange(4)):
         made.after(chance.random(), kill_some_worker, made)
+    for _ in range(chance.randrange(2)):
+        made.after(chance.random(), end_some_supervisor, made)
+    made.coming_faults = {"loading": chance.randrange(3), "refused": chance.randrange(2)}
     for _ in range(chance.randrange(3)):
         made.after(chance.random(), made.client.cancel, 1, chance.randrange(sizes[0]))
+
+
+def end_some_supervisor(made):
+    hosts = [engine.far for engine in made.engines.values() if engine.far.workers]
+    if hosts and made.child is not None:
+        made.seen.add("supervisor")
+        made.random.choice(hosts).end_supervisor()
 
 
 def kill_some_worker(made):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 
 import pytest
 
@@ -30,10 +31,13 @@ def quiet():
 )
 def test_whatever_fails_each_job_has_one_outcome(part):
     first = int(os.environ.get("DSAGE_SEED", "0")) + part * RUNS // PARTS
-    lives = 0
+    lives, seen = 0, Counter()
     for seed in range(first, first + RUNS // PARTS):
-        lives += storm(seed, calm=seed % CALM == 0).lives
+        made = storm(seed, calm=seed % CALM == 0)
+        lives += made.lives
+        seen.update(made.seen)
     assert lives > 1.5 * RUNS / PARTS  # children were killed, and revived
+    assert min(seen[fault] for fault in ("loading", "refused", "supervisor")) > 0.1 * RUNS / PARTS, seen
 
 
 def test_checker_sees_a_second_start():
