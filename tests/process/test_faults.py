@@ -165,7 +165,7 @@ def test_exceptions_of_classes_with_an_init_of_their_own_arrive_as_themselves(se
         raise error from ZeroDivisionError("behind it")
 
     error = session.submit(job, 1).exception(20)
-    assert (type(error), str(error), error.a, error.b, error.__notes__) == (Two, "1 and 3", 1, 3, ["seen"])
+    assert (type(error), str(error), error.a, error.b, error.__notes__[0]) == (Two, "1 and 3", 1, 3, "seen")
     assert "ZeroDivisionError: behind it" in str(error.__cause__)
 
 
