@@ -18,6 +18,7 @@ from jupyter_dsage.client.batches import Batches
 from jupyter_dsage.client.engines import Engines
 from jupyter_dsage.client.ledger import CANCELLED
 from jupyter_dsage.client.link import ChildLink, log
+from jupyter_dsage.client.location import Location
 from jupyter_dsage.client.record import Ended
 from jupyter_dsage.client.shelf import Shelf
 from jupyter_dsage.client.start import ChildKilledError, find_child
@@ -26,6 +27,7 @@ from jupyter_dsage.errors import DsageError, EngineError, SessionLost, StartErro
 from jupyter_dsage.process_identity import own_start
 from jupyter_dsage.store.sessions import read
 from jupyter_dsage.version import VERSION
+from jupyter_dsage.wire import importable
 from jupyter_dsage.wire import messages as m
 from jupyter_dsage.wire.losses import lost_job
 from jupyter_dsage.wire.safe_text import safely
@@ -52,6 +54,8 @@ class Attending:
         self.name = name or started.session
         self._look = look
         self._pool = Engines(urls, self._ask)
+        self._path = Location().now()[1]
+        """The import path as the session began here."""
         self._started = started
         self._by_number: dict[int, Batch] = {}
         self.batches = Batches()
@@ -237,6 +241,10 @@ class Attending:
 
     def _pool_changed(self, message: m.PoolChanged) -> None:
         self._pool.took(message)
+        if self._pool.all_here():
+            importable.forget_workers(self.id)
+        elif self._over is None:
+            importable.workers_have(self.id, self._path)
         for batch in list(self._by_number.values()):
             batch.poke()
 

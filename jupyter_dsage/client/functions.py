@@ -29,8 +29,7 @@ _KEPT = 1000
 class Functions:
     """Used by `Session`.
 
-    `registered`: services that travel by value; `offered`: the services of its engines now; `moved` is called with the
-    import path of this process when functions are to be sent with another one than before.
+    `registered`: services that travel by value; `offered`: the services of its engines now.
     """
 
     def __init__(
@@ -38,12 +37,10 @@ class Functions:
         post: Callable[..., None],
         registered: Mapping[str, Callable[..., Any]],
         offered: Callable[[str], set[str]],
-        moved: Callable[[tuple[str, ...]], None],
     ) -> None:
         self._post = post
         self._registered = {key: payload.dump_function(function) for key, function in registered.items()}
         self._offered = offered
-        self._moved = moved
         self._sent: dict[str, bool] = {}
         """Functions that were sent, by id, and whether each is a service; no payload, of which there may be many."""
         self._pickled: dict[int, tuple[Captures, Context, str]] = {}
@@ -81,8 +78,6 @@ class Functions:
     def _now(self) -> Context:
         """Return where functions are called and what they find around them: the same object while that is unchanged."""
         context, place, around = self._context, self._location.now(), surroundings.here()
-        if place is not context[0]:
-            self._moved(place[1])
         if place is not context[0] or around != context[1]:
             self._context = context = place, around
         return context

@@ -25,7 +25,6 @@ from jupyter_dsage.client.submit import Submitter
 from jupyter_dsage.errors import DsageError, SessionLost, UsageError
 from jupyter_dsage.process_identity import own_start
 from jupyter_dsage.store.sessions import forget, let_go
-from jupyter_dsage.wire import importable
 from jupyter_dsage.wire import messages as m
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Session(Attending):
         self.stays = stay
         """Whether it goes on when this process ends."""
         self._owner = os.getpid()
-        self._functions = Functions(self.post, services, self._pool.offered, self._moved)
+        self._functions = Functions(self.post, services, self._pool.offered)
         self._submitters: dict[bool, Submitter] = {}
         """Whether for services -> the open batch of single jobs."""
         self._quick: Submitter | None = None
@@ -218,11 +217,6 @@ class Session(Attending):
     def is_service(self, function: str) -> bool:
         """Tell whether a function's id is that of a service: its jobs and outcomes are plain data."""
         return self._functions.is_service(function)
-
-    def _moved(self, path: tuple[str, ...]) -> None:
-        """Have functions of modules on this path sent by name, if all workers are on this host: they follow."""
-        if self._pool.all_here():
-            importable.workers_have(self.id, path)
 
     # --- engines -------------------------------------------------------------------------------------------
 

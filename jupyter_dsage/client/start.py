@@ -28,7 +28,6 @@ from jupyter_dsage.net.runtime import runtime_folder
 from jupyter_dsage.process_identity import own_start
 from jupyter_dsage.store import sessions
 from jupyter_dsage.version import VERSION
-from jupyter_dsage.wire import importable
 from jupyter_dsage.wire.setup import ChildSetup
 
 if TYPE_CHECKING:
@@ -106,7 +105,6 @@ def _started_new(
         sys.executable,
         env,
     )
-    importable.workers_have(session, setup.path)
     if store:
         here = place.here()
         known = (session, name or session, time.time(), here.kernel, here.notebook, VERSION, setup)
@@ -156,7 +154,6 @@ def find_child(record: Record, log: Log = None, *, alone: bool = False) -> Start
             f"Session {record.name!r} was made by jupyter_dsage {record.package}, and this is {version}: attach to it "
             "with that version."
         )
-    importable.workers_have(record.id, record.setup.path)
     deadline = clock.monotonic() + settings.START_SECONDS
     while True:
         record = sessions.read(record.store) or record  # another client may have revived it
@@ -227,7 +224,6 @@ class Starting:
         """End it, and leave nothing of it."""
         self._process.kill()
         self._child.release()
-        importable.forget_workers(self._setup.session)
         if self._setup.store and not self._revived:
             shutil.rmtree(self._setup.store, ignore_errors=True)
 

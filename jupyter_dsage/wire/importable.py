@@ -1,9 +1,9 @@
 """Tells which modules the workers can import: functions and classes of all others travel by value.
 
 ``__main__`` is the first of those that they cannot. Others: a module loaded from a file under a name of its own
-(`importlib.util.spec_from_file_location`, pytest's importlib mode), one made by `types.ModuleType`, one found in a
-folder that was added to `sys.path` after the session's workers got theirs. In doubt a module counts as importable: a
-library sent by value would no longer be itself.
+(`importlib.util.spec_from_file_location`, pytest's importlib mode), one made by `types.ModuleType`, and, where workers
+are on other hosts, one found in a folder that was added to `sys.path` after the session began. In doubt a module
+counts as importable: a library sent by value would no longer be itself.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ _checked: dict[str, tuple[Any, bool]] = {}
 _folders: dict[str, list[str]] = {}
 """Package that is only folders -> those of them that workers find."""
 _paths: dict[str, list[str]] = {}
-"""Session -> the folders that its workers look in for modules, for each that this process has."""
+"""Session -> the folders of its start, for each that has workers which do not follow this process's path."""
 
 
 def workers_have(session: str, path: Iterable[str]) -> None:
-    """Note the import path of a session's workers. A module must be found by those of all sessions of this process."""
-    _paths[session] = [*path]
-    _ask_anew()
+    """Note the import path of a session's workers, where they do not follow that of this process.
+
+    A module must be found by those of all such sessions.
+    """
+    if _paths.get(session) != (known := [*path]):
+        _paths[session] = known
+        _ask_anew()
 
 
 def forget_workers(session: str) -> None:
-    """Forget a session that is over."""
+    """Forget a session that is over, or whose workers all follow this process."""
     if _paths.pop(session, None) is not None:
         _ask_anew()
 
