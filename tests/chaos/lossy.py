@@ -286,6 +286,7 @@ class Host:
         seconds = 0.005 * len(pending)
         if pending and self.storm.happens("refused"):
             worker.refused = True
+            self.storm.charge(run, pending[0][0])
             first, at = run.stop, run.stop + 1  # a job that is not in its lease
         if worker.refused:
             self.storm.touch(run, [job for job, _ in pending])
@@ -328,7 +329,10 @@ class Host:
         for run, at, stop in list(worker.leases)[1:]:
             self.storm.touch(run, range(at, stop))
         story = m.Story(worker.number, "lossy", worker.number, ending, 0.0, 0, "", loading=loading)
-        on_page = (lease.lease, worker.job) if lease is not None and worker.job is not None else (None, None)
+        on_page = (None, None)
+        if lease is not None and worker.job is not None:
+            on_page = lease.lease, worker.job
+            self.storm.charge(lease, worker.job)
         self.side.post(0, m.WorkerGone(worker.number, *on_page, story, known=known))
 
     def vanish(self):

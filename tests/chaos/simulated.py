@@ -11,7 +11,7 @@ import heapq
 import random
 import shutil
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from jupyter_dsage import settings
@@ -58,6 +58,8 @@ class Storm:
         """(batch, job) -> what happened to it, in order."""
         self.touched = set()
         """Jobs that a fault may have touched: they may start more than once."""
+        self.charges = Counter()
+        """(batch, job) -> how many workers it may have cost: with the third it is lost, whoever ended them."""
         self.leases = {}
         chance = self.random.choice
         self.faults = (
@@ -176,6 +178,9 @@ class Storm:
         batch = self.batch_of(run)
         self.touched.update((batch, job) for job in jobs)
 
+    def charge(self, run, job):
+        self.charges[self.batch_of(run), job] += 1
+
     def touch_all(self, engine):
         for batch, name, first, stop in self.leases.values():
             if name == engine:
@@ -230,7 +235,7 @@ class Storm:
         if (number, job) in self.poison:
             assert word in ("lost", "cancelled"), where
         elif word == "lost":
-            assert batch.once, where
+            assert batch.once or self.charges[number, job] >= settings.LOSS_ATTEMPTS, where
             assert touched, where
         elif word == "cancelled":
             assert cancelled, where
