@@ -232,6 +232,7 @@ def test_an_interrupt_at_any_place_of_a_call_tears_nothing(shared, name, steps):
 @pytest.fixture(scope="module")
 def one_session():
     with dsage.spawn("local:?slots=2") as session:
+        assert session.wait_for_workers(SECONDS)  # else the first test is blamed for what is still starting
         yield session
 
 
