@@ -32,7 +32,7 @@ def dumps(error: BaseException) -> bytes:
     try:
         data = payload.dumps(error, label)
         again = payload.loads(data)
-    except Exception:
+    except Exception:  # the user's class may raise anything: its state is tried then, unless it has the last word
         if _reduces_itself(type(error)):
             raise
     else:

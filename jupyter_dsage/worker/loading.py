@@ -68,7 +68,7 @@ class Payloads:
         """Keep a function, or a service's name, until a job needs it."""
         if isinstance(message, m.Service):
             self._services.add(message.function)
-        elif self._follow:
+        elif self._follow and message.path:  # a journal from before functions had one says nothing
             self._places[message.function] = message.cwd, message.path
         self._arrived[message.function] = message, data
 
